@@ -95,7 +95,7 @@ def labels(arguments: argparse.Namespace) -> None:
 
 
 def flip(truth: np.ndarray, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the class codes with random errors in a share of the items, and which items."""
+    """Return the class codes, wrong for a random share of the items, and a mask of these items."""
     rng = np.random.default_rng(seed)
     flipped = np.zeros(truth.size, dtype=bool)
     flipped[rng.permutation(truth.size)[: round(SHARE * truth.size)]] = True
@@ -145,7 +145,7 @@ KINDS: dict[str, Callable[[Image.Image], bytes]] = {
 
 
 def duplicates(arguments: argparse.Namespace) -> None:
-    """Plant one copy of some photos, and count the copies that are grouped with their photo."""
+    """Plant a copy of each of some photos; count the copies that are grouped with their photo."""
     dataset = ep.load_dataset(arguments.dataset, source=arguments.source)
     if arguments.split:
         dataset = dataset.subset(arguments.split)

@@ -16,15 +16,15 @@ experience, as the mean over all experiences.
 
 Common parts and differences of the protocols:
 
-- `naive`, `replay-1`, `replay-5` (buffers of 1 % and 5 % of the training rows): both train a linear
-  head with the mean log-loss and the same penalty. embedpipe has C. The peer has weight decay,
-  which also shrinks the intercepts. In the first experience of a replay, the decay corresponds to
-  half of C. embedpipe reaches the optimum for the new rows and the buffer. The peer's SGD (learning
-  rate 2, momentum 0.9, minibatches of 64) stops after a number of epochs, between the previous
-  weights and the optimum. After one epoch, the weights are nearer to the previous weights. With a
-  small buffer, this is *better* than the optimum. After 20 epochs, the peer is near the optimum and
-  near embedpipe's accuracy. These numbers of epochs are for 50,000 rows. With fewer rows, the same
-  number of steps is more epochs.
+- `naive`, `replay-1`, `replay-5` (buffers of 1 % and 5 % of the training rows): both libraries
+  train a linear head with the mean log-loss and the same penalty. embedpipe has C. The peer has
+  weight decay, which also shrinks the intercepts. In the first experience of a replay, the decay
+  corresponds to half of C. embedpipe reaches the optimum for the new rows and the buffer. The
+  peer's SGD (learning rate 2, momentum 0.9, minibatches of 64) stops after a number of epochs,
+  between the previous weights and the optimum. After one epoch, the weights are nearer to the
+  previous weights. With a small buffer, this is *better* than the optimum. After 20 epochs, the
+  peer is near the optimum and near embedpipe's accuracy. These numbers of epochs are for 50,000
+  rows. With fewer rows, the same number of steps is more epochs.
 - Both buffers are reservoirs of a fixed size, with different rows. The peer's minibatches have 64
   new rows and 64 rows of the buffer. embedpipe uses `mix="balanced"`, which has the same objective.
 - `slda`: the peer's covariance is (1 - e) S + e I with e = 1e-4. embedpipe's covariance is
@@ -33,8 +33,8 @@ Common parts and differences of the protocols:
   (x - m)(x - m)' t / (t + 1) to S. Here t is the number of earlier rows, and m is the mean of the
   earlier rows of the class, initially zero. Except for the first rows of each class, this is the
   scatter. The peer's classes are equally likely. embedpipe uses the class frequencies, which are
-  nearly equal here. The peer updates row by row. Its minibatch is a whole experience, because every
-  minibatch needs a matrix inverse.
+  nearly equal here. The peer updates row by row. The peer's minibatch is a whole experience,
+  because every minibatch needs a matrix inverse.
 
 C, the learning rate and the momentum were chosen on these test rows with seed 0. The accuracies
 compare the two implementations. They do not estimate the accuracy on new data.
@@ -353,7 +353,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("methods", nargs="*", help=f"{', '.join(names)} [default: all]")
     parser.add_argument("--embeddings", type=Path, help="an .npy file with an (n, d) matrix")
-    parser.add_argument("--labels", type=Path, help="an .npy file with its (n,) labels")
+    parser.add_argument("--labels", type=Path, help="an .npy file with the (n,) labels of the rows")
     parser.add_argument("--items", type=int, help="number of random rows [default: all]")
     parser.add_argument("--seeds", type=int, default=3, help="number of streams")
     parser.add_argument("--epochs", type=int, nargs="*", help="numbers of epochs of the peer")

@@ -5,11 +5,11 @@
     python benchmarks/heads.py round            # train with a choice of C, predict, pick 100
     python benchmarks/heads.py million          # the same round with 1,000,000 memory-mapped rows
 
-Both fit the same float32 rows of unit length with the same threads. A fit counts only if its
-objective is within 1e-5 of the float64 optimum. scikit-learn runs with the loosest tolerance that
-is sufficient. Its solvers are ``lbfgs``, the default, and ``newton-cg``, the fastest.
-(``newton-cholesky`` would need 1.3 GB for a matrix of (K d)^2 numbers.) The exit status is 1 if our
-objective is not within 1e-5 of the optimum.
+Both libraries fit the same float32 rows of unit length with the same number of threads. A fit
+counts only if its objective is within 1e-5 of the float64 optimum. scikit-learn runs with the
+loosest tolerance that is sufficient. Its solvers are ``lbfgs``, the default, and ``newton-cg``, the
+fastest. (``newton-cholesky`` would need 1.3 GB for a matrix of (K d)^2 numbers.) The exit status is
+1 if our objective is not within 1e-5 of the optimum.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)} [default: all]")
     parser.add_argument("--embeddings", type=Path, help="an .npy file with an (n, d) matrix")
-    parser.add_argument("--labels", type=Path, help="an .npy file with its (n,) labels")
+    parser.add_argument("--labels", type=Path, help="an .npy file with the (n,) labels of the rows")
     parser.add_argument("--labelled", type=int, nargs="*", default=[300, 10_000])
     parser.add_argument("--strength", type=float, nargs="*", default=[1.0, 10.0, 100.0])
     parser.add_argument("--solvers", nargs="*", choices=SOLVERS, default=list(SOLVERS))

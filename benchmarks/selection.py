@@ -89,10 +89,10 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--embeddings", type=Path, help="an .npy file with an (n, d) matrix")
-    parser.add_argument("--labels", type=Path, help="an .npy file with its (n,) labels")
+    parser.add_argument("--labels", type=Path, help="an .npy file with the (n,) labels of the rows")
     parser.add_argument("--source", type=Path, help="the CIFAR-10 images")
     parser.add_argument("--items", type=int, default=50_000, help="number of synthetic vectors")
-    parser.add_argument("--dim", type=int, default=1_280, help="their dimensions")
+    parser.add_argument("--dim", type=int, default=1_280, help="dimensions of synthetic vectors")
     parser.add_argument("--picks", type=int, nargs="+", default=[1_000, 5_000])
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--million", action="store_true", help="also 1,000,000 vectors")

@@ -83,7 +83,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--source", type=Path, help="the CIFAR-10 images")
-    parser.add_argument("--cache", type=Path, help="workspace with their embeddings")
+    parser.add_argument("--cache", type=Path, help="workspace with the embeddings")
     parser.add_argument("--folder", type=Path, help="folder of the runs")
     parser.add_argument("--items", type=int, help="number of training images in the pool")
     parser.add_argument("--rounds", type=int, default=20)
@@ -162,7 +162,7 @@ def bench_sweep(arguments: argparse.Namespace) -> bool:
 
 
 class SweepProcess:
-    """The sweep in its own process with workers, and their time."""
+    """The sweep in its own process with workers, and the time of these processes."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         command = [sys.executable, __file__, "--child", *sys.argv[1:]]

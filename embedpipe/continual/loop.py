@@ -136,12 +136,12 @@ class ContinualLoop:
 
     @property
     def fitted(self) -> Any:
-        """The head after the last experience; None before, or if it was not stored."""
+        """The last head; None before the first experience, or if a stored run lacks the head."""
         return self._head
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """The (T, T) accuracy matrix: row i after experience i; NaN where undefined."""
+        """The (T, T) accuracies: row i after learning experience i of T; NaN where undefined."""
         rows = ((record.experience, record.accuracies) for record in self.records)
         return accuracy_matrix(rows, len(self.stream))
 

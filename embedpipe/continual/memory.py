@@ -175,7 +175,7 @@ class Size(ABC):
 
     @abstractmethod
     def quotas_after(self, held: ArrayLike, new: int) -> Int64:
-        """Return the (t + 1,) numbers of rows to keep of (t,) `held` and `new` further rows."""
+        """Return the (t + 1,) numbers of rows to keep if `new` rows join the (t,) `held` rows."""
 
     @abstractmethod
     def fits(self, limit: int) -> bool:
@@ -213,7 +213,7 @@ class Fixed(Size):
 
 @dataclass(frozen=True)
 class Share(Size):
-    """A share of each experience, rounded half up to at least one row, so that the buffer grows."""
+    """A share of each experience, rounded half up, at least one row; so the buffer grows."""
 
     fraction: float
 

@@ -21,7 +21,8 @@ from .stream import Stream
 __all__ = ["METHODS", "MIXES", "Learner", "Method", "get_method"]
 
 MIXES = ("concatenated", "balanced")
-"""*concatenated*: all rows weigh the same; *balanced*: the buffer weighs the same as new rows."""
+"""*concatenated*: all rows have the same weight. *balanced*: the buffer has the same total weight
+as the new rows."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _at_once(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch)
 
 
 class _Latest:
-    """Cache of the last upper baseline: streams that divide the same rows share it."""
+    """Cache of the last ``joint`` head, for all streams that divide the same rows."""
 
     def __init__(self) -> None:
         self._known: tuple[object, Any] | None = None

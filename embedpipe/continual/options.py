@@ -38,8 +38,8 @@ class ContinualOptions:
         The replay policy, which chooses the rows of the buffer: a spec string or a `Policy`.
         ``"none"``: no buffer, and the method *naive*.
     retain
-        Size of the buffer: a share of each experience (a float, 0.05), or a total number of rows
-        (an int).
+        Size of the buffer: a share of each experience (a float, such as 0.05), or a total number of
+        rows (an int).
     mix
         ``"concatenated"``: every row has the same weight. ``"balanced"``: the buffer has the same
         total weight as the new rows.
@@ -51,7 +51,7 @@ class ContinualOptions:
         The strategy for the first experience, and with ``"joint"`` for all experiences; it must not
         need labels.
     seed
-        Seed of all random numbers, and of a head without a ``seed`` or ``random_state``.
+        Seed of all random numbers, and of a head without its own ``seed`` or ``random_state``.
 
     Raises
     ------

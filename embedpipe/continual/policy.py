@@ -80,7 +80,7 @@ class Policy(ABC):
         Raises
         ------
         UsageError
-            If `memory` has a row of `batch`, or a row of this or a later experience.
+            If `memory` has a row of `batch`, or a row of the same or a later experience.
         """
 
 
@@ -135,7 +135,7 @@ class Ranked(Policy):
 def get_policy(name: str, **options: Any) -> Policy:
     """Return a new policy from its spec string, such as ``"el2n(take=easiest)"``.
 
-    `options` are further arguments of its constructor.
+    `options` are further arguments of the constructor.
 
     Raises
     ------

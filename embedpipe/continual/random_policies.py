@@ -49,7 +49,7 @@ class RandomOfGroups(Policy):
 
     @abstractmethod
     def groups(self, everything: Memory) -> NDArray[np.integer[Any]]:
-        """Return the (m,) group numbers of the rows, from 0; the lowest get remaining places."""
+        """Return the (m,) group numbers of rows, from 0; low numbers get the remaining places."""
 
     def update(
         self, memory: Memory, batch: ExperienceBatch, size: Size, rng: np.random.Generator
@@ -123,14 +123,14 @@ class ExperienceBalanced(RandomOfGroups):
 class BiasedReservoir(Policy):
     """Random rows of all rows so far, with higher probability for recent rows.
 
-    Every row enters until the buffer is full. Then a new row enters with probability p and
-    replaces a random row. In a buffer of n rows, a row is still there after k more rows with
+    Every row enters until the buffer is full. Then a new row enters with probability p and replaces
+    a random row. In a buffer of n rows, a row is still in the buffer after k more rows with
     probability (1 − p/n)^k. With a share, the buffer grows when an experience begins.
 
     Parameters
     ----------
     alpha
-        p, above 0 and at most 1; any number above 0 if `scaled`.
+        The probability p, above 0 and at most 1. If `scaled`, any number above 0.
     scaled
         Whether p is alpha / (t + 1), at most 1, in experience t, counted from 0.
 
@@ -178,16 +178,16 @@ class GDumb(Policy):
     """The same number of rows of each class, filled in order of arrival.
 
     Every row enters until the buffer is full. Then a new row enters only if its class has fewer
-    rows than the buffer size divided by the number of classes. It replaces a random row of the
-    largest class. With a share, the buffer grows when an experience begins.
+    rows than the buffer size divided by the number of classes. The new row replaces a random row of
+    the largest class. With a share, the buffer grows when an experience begins.
 
     Notes
     -----
     Unlike in the paper, no place stays empty. The paper also trains a new network on the buffer
     only.
 
-    The rows kept depend on the order of arrival. An update takes O(m + b) time, plus O(K) for each
-    row that enters.
+    The rows kept depend on the order of arrival. An update takes O(m + b) time for m rows in the
+    buffer and b new rows, plus O(K) for each row that enters, with K classes.
 
     References
     ----------

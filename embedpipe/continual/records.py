@@ -121,10 +121,10 @@ class Progress:
 class ContinualFolder:
     """A continual-learning run on disk.
 
-    An experience is complete when ``experiences.parquet`` has its record. Its buffer, labelled rows
-    and head are written before the record, in files with the number of the experience. Files of the
-    previous experience are deleted after the record is written. So the run is intact after a kill
-    at any time. A lock on the folder lets several processes share a run.
+    An experience is complete when ``experiences.parquet`` has its record. The buffer, the labelled
+    rows and the head are written before the record, in files with the number of the experience.
+    Files of the previous experience are deleted after the record is written. So the run is intact
+    after a kill at any time. A lock on the folder lets several processes share a run.
     """
 
     def __init__(self, path: Path, stream: Stream) -> None:
@@ -135,7 +135,7 @@ class ContinualFolder:
         write_config(self.path, {"format": FORMAT, **config})
 
     def read(self, n_experiences: int) -> Progress:
-        """Return the stored state; an empty one if an unfinished run has no saved head."""
+        """Return the stored state; an empty state if an unfinished run has no saved head."""
         if not (self.path / "experiences.parquet").exists():
             return Progress.none()
         with locked(self.path):

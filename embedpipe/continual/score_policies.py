@@ -71,8 +71,8 @@ class EL2N(Scored):
 
     Notes
     -----
-    The paper averages over several networks early in training; here it is one head after the
-    experience.
+    The paper uses the mean of several networks early in training; this policy uses one head after
+    the experience.
 
     References
     ----------
@@ -93,8 +93,8 @@ class EL2N(Scored):
 class Entropy(Scored):
     """The rows with the most uncertain predictions, for any label.
 
-    The hardness is Shannon's entropy −Σ p·log p of the probabilities in nats, from 0 to log K. See
-    `Scored` for the options.
+    The hardness is Shannon's entropy −Σ p·log p of the probabilities in nats, from 0 to log K for K
+    classes. See `Scored` for the options.
 
     References
     ----------

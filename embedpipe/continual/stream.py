@@ -122,7 +122,7 @@ class Stream:
             Buckets or folders to omit.
         protocol
             ``"iid"``: the test rows of an experience are its items in the test split. Without such
-            items, and for ``"order"``, they are 30 % of each class, drawn by `seed`.
+            items, and for ``"order"``, the test rows are 30 % of each class, drawn with `seed`.
             ``"streaming"``: all rows of an experience are first test rows and then training rows.
             Copies of test images, or of earlier training images, are omitted.
         seed
@@ -174,8 +174,8 @@ class Stream:
             (n,) names of experiences; None, NaN or blank for rows in no experience. Experiences
             are in the natural order of their names.
         splits
-            (n,) ``"test"``, ``"train"`` or ``"validation"``, or their aliases in manifests. Rows
-            with None, NaN or blank are training rows; validation rows are not used.
+            (n,) ``"test"``, ``"train"`` or ``"validation"``, or an alias that manifests accept.
+            Rows with None, NaN or blank are training rows; validation rows are not used.
         protocol, seed, name
             See `of` and the attribute `name`.
         """
@@ -274,7 +274,7 @@ class Stream:
 
     @property
     def floor(self) -> NDArray[np.float64]:
-        """The (T,) expected accuracies of an untrained head: 1 / K."""
+        """The (T,) expected accuracies of an untrained head: 1 / K for K classes."""
         return np.full(len(self), 1.0 / self.n_classes)
 
     @property

@@ -49,7 +49,7 @@ class Part:
     labels: NDArray[Any]
     """(m,)."""
     tested: NDArray[np.bool_]
-    """(m,) mask of the test split; all False without one."""
+    """(m,) mask of the test split; all False without a test split."""
 
     def experience(self, codes: Rows, protocol: str, seed: int) -> tuple[str, Rows, Rows]:
         """Return the name, the training rows and the test rows."""
@@ -59,7 +59,7 @@ class Part:
         return self.name, self.rows[~tested], self.rows[tested]
 
     def _held_out(self, codes: Rows, seed: int) -> NDArray[np.bool_]:
-        """Return a mask of 30 % of each class, drawn by `seed`; never of a whole class."""
+        """Return a mask of 30 % of each class, drawn with `seed`; never of a whole class."""
         keys = uniform_of_rows(self.rows, seed, "held out")
         order = np.lexsort((keys, codes))
         sizes = np.bincount(codes)
@@ -98,7 +98,8 @@ def parts_of(
     """Return the parts of a labelled dataset; see `Stream.of`."""
     if leave_out and kind not in NAMED:
         raise UsageError(
-            f"leave_out is for buckets and folders, and a stream of {kind} has none: omit it."
+            f"leave_out is for buckets and folders, and a stream of {kind} has none: omit "
+            "leave_out."
         )
     items = embeddings.items
     labels: list[Any] = [item.label for item in items]
@@ -233,7 +234,9 @@ def _cut(
                 lists[at].append(row)
         return [_part(name, rows, labels, splits) for name, rows in zip(names, lists, strict=True)]
     if classes is not None:
-        raise UsageError(f"`classes` is for a stream of classes, not of kind {kind!r}: omit it.")
+        raise UsageError(
+            f"`classes` is for a stream of classes, not of kind {kind!r}: omit `classes`."
+        )
     count = EXPERIENCES if n is None else n
     if not 2 <= count <= len(known):
         raise UsageError(
@@ -264,7 +267,7 @@ def _cut(
 def _skewed(
     rows: Sequence[int], labels: Sequence[Any], splits: Sequence[Any], count: int, seed: int
 ) -> list[list[int]]:
-    """Divide each class over the experiences in random shares, the same in every split."""
+    """Divide each class over the experiences in random shares, equal for all splits."""
     rng = np.random.default_rng([seed, 0x5C3D])
     shares = {
         label: rng.dirichlet(np.full(count, SKEW))

@@ -87,8 +87,9 @@ class Herding(OfEachClass):
 
     Notes
     -----
-    Exact in float64 for the scaled float32 vectors. Takes O(q·m·d) time for q picks of a class with
-    m rows. Needs 4·d bytes for each new row; a thread needs 4·d + 24 bytes for each row of a class.
+    The result is exact in float64 for the scaled float32 vectors. Takes O(q·m·d) time for q picks
+    of a class with m rows of length d. Needs 4·d bytes for each new row; a thread needs 4·d + 24
+    bytes for each row of a class.
 
     References
     ----------
@@ -121,8 +122,9 @@ class ClosestToCentre(OfEachClass):
 
     Notes
     -----
-    Exact in float64 for the scaled float32 vectors. Takes O(b·d) time for b new rows. Needs 4·d
-    bytes for each new row; a thread needs 4·d + 16 bytes for each row of a class.
+    The result is exact in float64 for the scaled float32 vectors. Takes O(b·d) time for b new rows
+    of length d. Needs 4·d bytes for each new row; a thread needs 4·d + 16 bytes for each row of a
+    class.
     """
 
     name: ClassVar[str] = "closest_to_centre"
@@ -142,8 +144,9 @@ class KCenter(ByVectors):
 
     Notes
     -----
-    Exact in float64 for the scaled float32 vectors. Takes less than O(q·b·d) time for q picks of b
-    new rows. Needs 4·d bytes for each new row, and the memory of `CoreSet`.
+    The result is exact in float64 for the scaled float32 vectors. Takes less than O(q·b·d) time for
+    q picks of b new rows of length d. Needs 4·d bytes for each new row, and the memory of
+    `CoreSet`.
 
     References
     ----------

@@ -58,9 +58,9 @@ class SLDAHead(StreamingHead):
     shrinks towards the identity with s = 1e-4. Leaving a row out is an exact rank-one update of
     mean and covariance; the target of the shrinkage does not change.
 
-    A fit to n rows of length d takes O(n d min(n, d)) time up to 2,000 distinct rows, and O(n d² +
-    d³) time with more rows. It needs 20 bytes for each number in the stored rows, and with more
-    than 2,000 rows another 24·d² bytes.
+    A fit to n rows of length d takes O(n d min(n, d)) time up to 2,000 distinct rows. With more
+    rows it takes O(n d² + d³) time. It needs 20 bytes for each number in the stored rows, and with
+    more than 2,000 rows another 24·d² bytes.
 
     References
     ----------

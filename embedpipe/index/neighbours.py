@@ -70,8 +70,8 @@ def nearest_neighbours(
     # the rivals are computed in float64. A point with too many rivals (extreme scales or many equal
     # distances) is compared with all others in float64. Time: p²·d floating-point operations for p
     # points of length d; 50,000 vectors of 1,280 dimensions take about 30 seconds on two cores.
-    # Peak memory: about 100·k bytes per point, and, per thread, two tiles of 4096 vectors and 16
-    # MB.
+    # Peak memory: about 100·k bytes per point, and two tiles of 4096 vectors and 16 MB per
+    # thread.
     p = rows.size
     k = max(min(k, p - 1), 0)
     own = np.arange(p) if some is None else some

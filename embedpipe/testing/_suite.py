@@ -17,11 +17,11 @@ Check = Callable[[Any], None]
 
 
 class NotApplicable(SkipTest):
-    """Raised by a check that does not apply to its subject, with a reason; pytest skips it."""
+    """Raised, with a reason, by a check that does not apply; pytest skips the check."""
 
 
 class ContractError(AssertionError):
-    """One or more checks failed; the message has one line for each of them."""
+    """One or more checks failed; the message has one line for each failed check."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ backbone_checks = Suite("backbone")
 
 
 def check_backbone(name: str) -> CheckReport:
-    """Check the contract of a backbone in fp32; raise `ContractError` if it fails.
+    """Check the contract of a backbone in fp32; raise `ContractError` if a check fails.
 
     Examples
     --------

@@ -23,9 +23,10 @@ SAMPLE = 20
 
 
 def check_dataset(dataset: str | Dataset) -> CheckReport:
-    """Check the contract of a dataset or a registered name; raise `ContractError` if it fails.
+    """Check the contract of a dataset or a registered name.
 
-    For a registered dataset that must be downloaded, most checks do not apply.
+    Raise `ContractError` if a check fails. For a registered dataset that must be downloaded, most
+    checks do not apply.
 
     Examples
     --------

@@ -37,7 +37,7 @@ CLASSES = (
 
 
 def check_format(name: str) -> CheckReport:
-    """Check the contract of a registered label format; raise `ContractError` if it fails.
+    """Check the contract of a registered label format; raise `ContractError` if a check fails.
 
     Examples
     --------

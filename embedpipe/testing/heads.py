@@ -21,7 +21,10 @@ head_checks = Suite("head")
 
 
 def check_head(spec: str) -> CheckReport:
-    """Check the contract of a head, given by its spec; raise `ContractError` if it fails."""
+    """Check the contract of a head, given by its spec string.
+
+    Raise `ContractError` if a check fails.
+    """
     return head_checks.run(spec)
 
 

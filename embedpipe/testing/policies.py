@@ -32,7 +32,9 @@ SIZES: tuple[Size, ...] = (
 
 
 def check_policy(spec: str) -> CheckReport:
-    """Check the contract of a policy, given by its spec; raise `ContractError` if it fails.
+    """Check the contract of a policy, given by its spec string.
+
+    Raise `ContractError` if a check fails.
 
     Examples
     --------

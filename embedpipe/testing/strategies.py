@@ -25,7 +25,9 @@ strategy_checks = Suite("strategy")
 
 
 def check_strategy(spec: str) -> CheckReport:
-    """Check the contract of a strategy, given by its spec; raise `ContractError` if it fails.
+    """Check the contract of a strategy, given by its spec string.
+
+    Raise `ContractError` if a check fails.
 
     Examples
     --------
