@@ -272,7 +272,7 @@ class ActiveLoop:
         return [record.rows[:MOST_INFORMATIVE] for record in self.records]
 
     def _sized(self, batch_size: int | None) -> LoopOptions:
-        """Return the options, with the batch size replaced if it is not None."""
+        """Return the options; `batch_size` replaces their batch size, unless it is None."""
         if batch_size is None:
             return self.options
         return dataclasses.replace(self.options, batch_size=batch_size)

@@ -15,7 +15,7 @@ Train = Callable[[Trainer, Any, Sequence[Batch]], Any]
 """Function that returns the trained head of a round.
 
 Its arguments are the trainer, the head of the previous round or None, and all batches, oldest
-first. It can change the previous head in place.
+first. The function can change the previous head in place.
 """
 
 

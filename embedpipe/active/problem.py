@@ -167,8 +167,8 @@ class Problem:
         candidates, test
             Row numbers without repetition; no row is in both.
         identity
-            Bytes that replace the matrix and the labels in the computation of the digest; by
-            default the digest is computed from the matrix and the labels.
+            Bytes from which the digest is computed, in place of the matrix and the labels. Default:
+            the bytes of the matrix and the labels.
         index
             Kind of the neighbour index: ``"exact"``, ``"ivf"`` or ``"hnsw"``.
         name

@@ -63,7 +63,7 @@ def select(
         Rows that can be selected; by default all rows outside the test and validation splits.
     head
         Classifier for strategies that need predictions: a spec string or a scikit-learn classifier.
-        It is fitted only if the strategy needs it.
+        The classifier is fitted only if the strategy needs predictions.
     seed
         Seed of the strategy, and of a head without its own ``seed`` or ``random_state``; an integer
         of at least 0.
@@ -215,7 +215,7 @@ class RoundPool(Pool):
 
     @cached_property
     def unique_labelled(self) -> NDArray[np.bool_]:
-        """(p,) mask of the p unique vectors of `index`: True for labelled or declined ones."""
+        """(p,) mask of the p unique vectors of `index`: True if labelled or declined."""
         mask = super().unique_labelled
         if self._declined.size:
             mask = mask.copy()

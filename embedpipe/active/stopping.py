@@ -237,7 +237,7 @@ class StoppingMonitor:
         return take_rows(self._trainer.matrix, rows)
 
     def remember(self, head: Any) -> None:
-        """Store the predictions of the last round's head, before it is trained again."""
+        """Store the predictions of the last round's head, before the next training changes it."""
         if self._before is None and head is not None:
             self._before = self._predictions(head)
 

@@ -187,7 +187,7 @@ class GDumb(Policy):
     only.
 
     The rows kept depend on the order of arrival. An update takes O(m + b) time for m rows in the
-    buffer and b new rows, plus O(K) for each row that enters, with K classes.
+    buffer and b new rows. Each row that enters needs O(K) more time for K classes.
 
     References
     ----------

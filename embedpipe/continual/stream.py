@@ -126,8 +126,8 @@ class Stream:
             ``"streaming"``: all rows of an experience are first test rows and then training rows.
             Copies of test images, or of earlier training images, are omitted.
         seed
-            Seed of all random numbers. It also chooses the training and test items of a dataset
-            with several divisions (`Dataset.for_seed`).
+            Seed of all random numbers. The seed also chooses the training and test items of a
+            dataset with several divisions (`Dataset.for_seed`).
 
         Raises
         ------

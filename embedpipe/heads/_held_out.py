@@ -25,7 +25,7 @@ N_BINS = 15
 """Default number of bins of the calibration error, as in Guo et al. (2017)."""
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
-"""Range of temperatures; without it, separable logits would give 0 and random ones infinity."""
+"""Range of temperatures; without it, separable logits give 0 and random logits give infinity."""
 
 STEPS = 60
 """Maximum Newton steps or bisections."""
@@ -145,7 +145,7 @@ def capped_temperature(
 
     The only row of a class cannot be held out, and the rows of larger classes alone would make the
     model too confident. `total` is the weight of all rows. If `total` exceeds the sum of `weights`,
-    the mean confidence is at most (correct + 1) / (total + 2), where "correct" is the weight of the
+    the mean confidence is at most (correct + 1) / (total + 2). Here "correct" is the weight of the
     rows with the right prediction.
     """
     temperature = fit_temperature(logits, codes, weights, prior_rows=prior_rows)

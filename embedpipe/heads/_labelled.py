@@ -214,7 +214,7 @@ def join_classes(
         parts.append(listed)
     if len({part.dtype.kind in "US" for part in parts}) > 1:
         raise LabelError(
-            f"earlier labels are {_kind(parts[0])} and new ones {_kind(parts[1])}: use one type."
+            f"earlier labels are {_kind(parts[0])} and new labels {_kind(parts[1])}: use one type."
         )
     return np.unique(np.concatenate(parts))
 

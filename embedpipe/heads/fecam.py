@@ -50,9 +50,9 @@ class FeCAMHead(ExactHead):
     Parameters
     ----------
     shrinkage
-        A number above 0, or ``"auto"``: of six values from 1 to 1,000, the value with the least
-        leave-one-out log-loss; 100 if no row can be left out. For large values only the means
-        matter.
+        A number above 0, or ``"auto"``, which chooses the value with the least leave-one-out
+        log-loss of six values from 1 to 1,000. If no row can be left out, it chooses 100. For large
+        values only the means matter.
     beta
         The power, above 0; 1 leaves rows unchanged.
     class_weight

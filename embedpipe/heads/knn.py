@@ -35,8 +35,8 @@ class KNNHead(ExactHead):
     Parameters
     ----------
     n_neighbors
-        k, or ``"auto"``: of nine values from 1 to 32, the value with the least leave-one-out
-        log-loss; 5 if no row can be left out.
+        k, or ``"auto"``, which chooses the value with the least leave-one-out log-loss of nine
+        values from 1 to 32. If no row can be left out, it chooses 5.
     smoothing
         Number of votes distributed by class frequency, at least 0.
     class_weight, normalize

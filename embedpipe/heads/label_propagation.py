@@ -79,9 +79,9 @@ class LabelPropagationHead(LinearHead):
     The classes share one diagonal covariance, so that logits are linear. The gain over
     `LogisticHead` is largest with tens of labels and zero from about 1,000 labels.
 
-    A fit takes O(N d r + N r K) time for N unlabelled rows of length d, r axes and K classes, plus
-    the logistic regression and one eigendecomposition of a (d, d) matrix. Each unlabelled row needs
-    4·(d + r) + 24·K bytes.
+    A fit takes O(N d r + N r K) time for N unlabelled rows of length d, r axes and K classes. It
+    also needs the time of the logistic regression and of one eigendecomposition of a (d, d) matrix.
+    Each unlabelled row needs 4·(d + r) + 24·K bytes.
 
     References
     ----------
@@ -316,9 +316,9 @@ def fit_gaussians(
 ) -> Gaussians:
     """Fit a normal distribution for each class; all share one diagonal covariance.
 
-    The memberships of a row of the pool are ``softmax(predicted - strength * distance² / 2)``,
-    with distances in standard deviations; a labelled row is a member of its class. Each round
-    takes O((N + n) r K) time, and each row needs 8·K bytes.
+    The memberships of a row of the pool are ``softmax(predicted - strength * distance² / 2)``, with
+    distances in standard deviations. A labelled row is a member of its class. Each row needs 8·K
+    bytes, and each round takes O((N + n) r K) time.
     """
     n_classes = predicted.shape[1]
     share = max(1.0, LABELLED_SHARE * len(pool) / len(rows))

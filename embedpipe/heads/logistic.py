@@ -56,7 +56,8 @@ class LogisticHead(LinearHead):
     C
         Inverse strength of the penalty. ``"auto"`` chooses it by five-fold cross-validation, with a
         prior that dominates for few rows. If no class has two distinct rows, C is the centre of the
-        prior: 60,000 / (n * variance) for n scaled rows, rounded to the nearest half decade.
+        prior. For n scaled rows, this is 60,000 / (n * variance), rounded to the nearest half
+        decade.
     warm_start
         Whether `fit` starts from the last solution. This needs fewer steps and gives the same
         optimum, up to `tol`.
@@ -157,8 +158,8 @@ class LogisticHead(LinearHead):
     def prior_precision(self) -> float:
         """The precision of the normal prior on each weight; the penalty is |W|² * precision / 2.
 
-        It is 1/C. With two classes, where scikit-learn has one weight vector, it is 2/C. With one
-        class it is 1.
+        The precision is 1/C. With two classes, where scikit-learn has one weight vector, the
+        precision is 2/C. With one class it is 1.
         """
         check_is_fitted(self)
         if self.C_ is None:

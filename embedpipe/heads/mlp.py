@@ -92,8 +92,9 @@ class MLPHead(EmbeddingHead):
     adam_steps_, adam_lr_
         With `keep_optimiser`: number of steps, and the learning rate after the last step.
     temperature_
-        See `Head`. With at least 100 distinct rows, it is fitted to one of five folds, which a
-        separate training leaves out. With fewer rows it is 1. The head has no ``cv_accuracy_``.
+        See `Head`. With at least 100 distinct rows, the temperature is fitted to one of five folds,
+        which a separate training leaves out. With fewer rows it is 1. The head has no
+        ``cv_accuracy_``.
 
     References
     ----------

@@ -34,9 +34,10 @@ class RandomProjectionRidgeHead(RidgeHead):
     Parameters
     ----------
     alpha
-        Penalty on the squared weights, at least 0, or ``"auto"``: of seven penalties, from 1e-6 to
-        1 times the sum of squares of the centred features, the penalty with the least leave-one-out
-        squared error. With more than 2,000 rows the search stops when the error grows.
+        Penalty on the squared weights, at least 0, or ``"auto"``, which chooses the penalty with
+        the least leave-one-out squared error. The seven candidates are from 1e-6 to 1 times the sum
+        of squares of the centred features. With more than 2,000 rows the search stops when the
+        error grows.
     features
         Number of features; several times the dimension of the rows is best.
     seed

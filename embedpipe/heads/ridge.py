@@ -41,9 +41,10 @@ class RidgeHead(StreamingHead):
     Parameters
     ----------
     alpha
-        Penalty on the squared weights, at least 0, or ``"auto"``: of 21 penalties, from 1e-5 to 1
-        times the sum of squares of the centred rows, the penalty with the least leave-one-out
-        squared error. If no row can be left out, the penalty is 0.1 times the sum of squares.
+        Penalty on the squared weights, at least 0, or ``"auto"``, which chooses the penalty with
+        the least leave-one-out squared error. The 21 candidates are from 1e-5 to 1 times the sum of
+        squares of the centred rows. If no row can be left out, the penalty is 0.1 times the sum of
+        squares.
     class_weight, normalize
         See `SimpleHead`.
 
@@ -66,9 +67,9 @@ class RidgeHead(StreamingHead):
     Up to 2,000 distinct rows, the head stores all rows. With more rows, it stores a (d, d) scatter
     matrix, the class means and 2,000 rows for leave-one-out, chosen by a hash of their content.
 
-    A fit to n rows of length d takes O(n d min(n, d)) time up to 2,000 rows, and O(n d² + d³) time
-    with more rows. It needs 20 bytes for each number in the stored rows, and with more than 2,000
-    rows another 24·d² bytes.
+    A fit to n rows of length d takes O(n d min(n, d)) time up to 2,000 rows. With more rows it
+    takes O(n d² + d³) time. The head needs 20 bytes for each number in the stored rows, and with
+    more than 2,000 rows another 24·d² bytes.
 
     References
     ----------

@@ -59,8 +59,8 @@ class SLDAHead(StreamingHead):
     mean and covariance; the target of the shrinkage does not change.
 
     A fit to n rows of length d takes O(n d min(n, d)) time up to 2,000 distinct rows. With more
-    rows it takes O(n d² + d³) time. It needs 20 bytes for each number in the stored rows, and with
-    more than 2,000 rows another 24·d² bytes.
+    rows it takes O(n d² + d³) time. The head needs 20 bytes for each number in the stored rows, and
+    with more than 2,000 rows another 24·d² bytes.
 
     References
     ----------

@@ -65,7 +65,7 @@ class Index:
     kind
         ``"exact"``: true neighbours. ``"ivf"`` (inverted file) and ``"hnsw"`` (graph) are for
         millions of vectors: FAISS searches `sketch` and finds most of the neighbours (see
-        `recall`). Their distances are exact.
+        `recall`). The distances of these neighbours are exact.
     folder
         Where to store results; each kind and set of candidates has a subfolder.
     digest
@@ -459,7 +459,7 @@ class Index:
         return self._nearest_candidates(np.arange(self.rows.size), width, progress)
 
     def _nearest(self, points: NDArray[np.int64], k: int) -> Neighbours:
-        """Return the neighbours of some unique vectors; known ones are reused."""
+        """Return the neighbours of some unique vectors; known neighbours are reused."""
         known = self._known_neighbours
         if known is None or known.positions.shape[1] < k:
             return self._nearest_candidates(points, k)

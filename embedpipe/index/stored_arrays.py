@@ -45,7 +45,7 @@ class StoredArrays:
 class ArrayStore:
     """A folder of derived files with digests.
 
-    Each file is written to a temporary name, synced and renamed; then ``meta.json``, with the
+    Each file is written to a temporary name, synced and renamed. Then ``meta.json``, with the
     identity and the SHA-256 of every file, is replaced in the same way. If a process was killed or
     two processes wrote at once, files that do not match their digest are refused and made again.
 

@@ -50,9 +50,9 @@ class AlfaMix(DiverseStrategy):
 
     Notes
     -----
-    Differences from the paper: it finds one α per feature in closed form from the gradient of the
-    loss, uses the anchors of all classes, clusters in all dimensions, and completes the batch at
-    random. Several threads call the head at the same time.
+    The paper differs: it finds one α per feature in closed form from the gradient of the loss. It
+    uses the anchors of all classes, clusters in all dimensions, and completes the batch at random.
+    Several threads call the head at the same time.
 
     Scores: uncertainty, 1 − margin. Diagnostics: ``candidates``, the number of candidates;
     ``cluster_size`` (k,) int64 for k picked unique vectors, the number of candidates in the pick's

@@ -25,9 +25,9 @@ class Centroid(DiverseStrategy):
     """One item per cluster: the item nearest to the mean of the cluster.
 
     For n picks, k-means on the index's sketch divides the unlabelled unique vectors into n
-    clusters. Each pick is the item nearest to the mean of its cluster in all dimensions, ties by
-    lowest row. Larger clusters come first. Labelled items are not part of the clusters, so a pick
-    may be close to a labelled item. For many small batches, ``typiclust`` is better.
+    clusters. Each pick is the item nearest to the mean of its cluster in all dimensions. Ties go to
+    the lowest row. Larger clusters come first. Labelled items are not part of the clusters, so a
+    pick may be close to a labelled item. For many small batches, ``typiclust`` is better.
 
     Parameters
     ----------

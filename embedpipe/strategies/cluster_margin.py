@@ -33,8 +33,8 @@ class ClusterMargin(DiverseStrategy):
     """Uncertain items, taken in turn from clusters so that small clusters are not neglected.
 
     k-means divides all unique vectors into clusters. For n picks, the `margin_factor`·n unlabelled
-    vectors with the smallest margin are the candidates, ties by lowest row. The clusters take
-    turns, those with the fewest candidates first, and each turn takes one candidate.
+    vectors with the smallest margin are the candidates. Ties go to the lowest row. The clusters
+    take turns, those with the fewest candidates first, and each turn takes one candidate.
 
     Parameters
     ----------

@@ -24,10 +24,10 @@ DEFAULT = ("typicality", "diversity")
 class Combine(Strategy):
     """The product of several objectives, e.g. ``combine(margin, diversity^2, balance(hat=0.3))``.
 
-    With vᵏ(x) the value and sᵏ the strength (written after ``^``) of objective k, each pick is the
-    item with the largest v¹(x)^s¹ · v²(x)^s² · …, ties by lowest row. Items that fail a threshold
-    are never picked. ``combine(diversity)`` selects like ``coreset`` and
-    ``combine(margin, diversity)`` like ``coral``.
+    Let vᵏ(x) be the value of objective k for item x, and sᵏ the strength, which is written after
+    ``^``. Each pick is the item with the largest v¹(x)^s¹ · v²(x)^s² · …. Ties go to the lowest
+    row. Items that fail a threshold are never picked. ``combine(diversity)`` selects like
+    ``coreset`` and ``combine(margin, diversity)`` like ``coral``.
 
     Static objectives have fixed values; the values of changing objectives depend on earlier picks.
     If every product is 0, the static objectives are left out. If every product is still 0, the

@@ -33,7 +33,7 @@ class Coral(Strategy):
     metric
         ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
     block_size
-        Items per block. It changes speed and memory, never the picks.
+        Items per block. The block size changes speed and memory, never the picks.
 
     Notes
     -----

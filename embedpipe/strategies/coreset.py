@@ -30,16 +30,17 @@ __all__ = ["CoreSet", "RobustCoreSet", "pick_while_positive", "spread"]
 class CoreSet(Strategy):
     """Greedy k-center: the items farthest from all labelled items.
 
-    Each pick is the unlabelled item farthest from every labelled or picked item, ties by lowest
-    row. Without labels, the first pick is the item nearest to the mean of the unlabelled items.
-    When only duplicates of labelled or picked items are left, the lowest rows complete the batch.
+    Each pick is the unlabelled item farthest from every labelled or picked item. Ties go to the
+    lowest row. Without labels, the first pick is the item nearest to the mean of the unlabelled
+    items. When only duplicates of labelled or picked items are left, the lowest rows complete the
+    batch.
 
     Parameters
     ----------
     metric
         ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
     block_size
-        Items per block. It changes speed and memory, never the picks.
+        Items per block. The block size changes speed and memory, never the picks.
 
     Notes
     -----
@@ -120,7 +121,7 @@ class RobustCoreSet(DiverseStrategy):
     metric
         ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
     block_size
-        Items per block. It changes speed and memory, never the picks.
+        Items per block. The block size changes speed and memory, never the picks.
 
     Notes
     -----

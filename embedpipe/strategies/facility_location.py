@@ -23,10 +23,10 @@ class FacilityLocation(DiverseStrategy):
     """Items that maximise the mean similarity of all items to their most similar pick.
 
     The similarity of an item to itself is 1. Its similarity to each of its `neighbours` nearest
-    unique vectors is exp(−(d/s)²), with d the distance and s the median of these distances for all
-    items. Its similarity to all other vectors is 0. Each pick maximises the mean similarity of all
-    items to the most similar labelled or picked item. Ties go to the lowest row. Duplicates count
-    as separate items.
+    unique vectors is exp(−(d/s)²), and to all other vectors 0. Here d is the distance, and s is the
+    median of these distances for all items. Each pick maximises the mean similarity of all items to
+    the most similar labelled or picked item. Ties go to the lowest row. Duplicates count as
+    separate items.
 
     Parameters
     ----------

@@ -23,10 +23,11 @@ class Galaxy(DiverseStrategy):
     """Items near the decision boundary of each class in turn, which suits rare classes.
 
     For each class, all unlabelled unique vectors and labelled rows are sorted by the margin of the
-    class: its probability minus that of the most probable other class. A *cut* is the interval
-    between two adjacent labelled rows of which exactly one is of the class. If no labelled row is
-    of the class, the upper end of the order counts as a row of the class. If all labelled rows are
-    of the class, the lower end counts as a row of another class.
+    class. The margin is the probability of the class minus the probability of the most probable
+    other class. A *cut* is the interval between two adjacent labelled rows of which exactly one is
+    of the class. If no labelled row is of the class, the upper end of the order counts as a row of
+    the class. If all labelled rows are of the class, the lower end counts as a row of another
+    class.
 
     The cut with the fewest unlabelled vectors (at least one) is bisected. Its middle comes first,
     then the middles of both halves, and so on; the half on the side of the class precedes the other

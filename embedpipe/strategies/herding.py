@@ -22,8 +22,8 @@ class MaxHerding(DiverseStrategy):
     """Items that maximise the kernel coverage of the pool, for the first labels.
 
     An item is covered by exp(−(d/w)²), where d is the distance to the nearest labelled or picked
-    item. Each pick maximises the mean coverage of the unlabelled items, ties by lowest row. Pools
-    of more than 2,048 unique vectors use 2,048 evenly spaced reference items.
+    item. Each pick maximises the mean coverage of the unlabelled items. Ties go to the lowest row.
+    Pools of more than 2,048 unique vectors use 2,048 evenly spaced reference items.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class UncertaintyHerding(DiverseStrategy):
     """Items that maximise the kernel coverage of uncertain items, for any number of labels.
 
     Each pick maximises the mean coverage as in ``max_herding``, with each item weighted by its
-    uncertainty. The kernel width w is the smallest distance between two labelled items, so it
+    uncertainty. The kernel width w is the smallest distance between two labelled items. So w
     shrinks as labels are added, and picks change from typical to uncertain items.
 
     Parameters

@@ -20,9 +20,9 @@ __all__ = ["LogdetBald"]
 class LogdetBald(DiverseStrategy):
     """Items whose labels together have the most information about the weights of the head.
 
-    Each pick is the item with the largest gain ½·log(1 + w·v). For an item with features x and
-    class probabilities p, v = x·A⁻¹·x is the posterior variance and w = Σ p·(1 − p) is the
-    curvature of the log-loss. A is the prior precision plus the sum of w·x·x' over labelled and
+    Each pick is the item with the largest gain ½·log(1 + w·v). Here v = x·A⁻¹·x is the posterior
+    variance of an item with features x. The weight w = Σ p·(1 − p) is the curvature of the log-loss
+    for class probabilities p. A is the prior precision plus the sum of w·x·x' over labelled and
     picked items, so a pick lowers v for similar items. Of gains that agree to nine digits, the
     lowest row wins.
 
@@ -35,8 +35,8 @@ class LogdetBald(DiverseStrategy):
     -----
     The aim is that of BatchBALD: a batch with the largest information about the weights. BatchBALD
     estimates it from S samples. This estimate cannot exceed log S, and a few items reach this
-    limit. The Gaussian (last-layer Laplace) approximation used here has no limit, but is coarser
-    than the approximation of ``bald``: all classes share one variance, and diag(p) − pp' is
+    limit. The Gaussian (last-layer Laplace) approximation used here has no limit, but it is coarser
+    than the approximation of ``bald``. All classes share one variance, and diag(p) − pp' is
     replaced by its trace.
 
     Scores: the gain of each pick in nats. Diagnostics, (n,) float32: ``variance`` and ``weight``,

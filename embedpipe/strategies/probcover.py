@@ -37,7 +37,7 @@ class ProbCover(DiverseStrategy):
     """Items whose neighbourhoods cover most of the pool, for the first labels.
 
     A labelled or picked item covers its ball: all items within distance `delta`. Each pick covers
-    the most items that are not yet covered; ties go to the smallest mean distance to the 32 nearest
+    the most items that are not yet covered. Ties go to the smallest mean distance to the 32 nearest
     unique vectors, then to the lowest row. When everything is covered, picks are the items farthest
     from all labelled and picked items, as in ``coreset``.
 
@@ -63,9 +63,9 @@ class ProbCover(DiverseStrategy):
 
     Notes
     -----
-    The radius does not depend on the seed. The paper chooses it from a grid; here it follows from
-    the distance of each vector to the nearest vector of another cluster, and is reduced if the
-    balls would be too large. Labelled rows outside the candidates are ignored.
+    The radius does not depend on the seed. The paper chooses the radius from a grid. Here the
+    radius follows from the distance of each vector to the nearest vector of another cluster. It is
+    reduced if the balls would be too large. Labelled rows outside the candidates are ignored.
 
     Scores: share of items newly covered. Diagnostics: ``delta``; ``covered`` (n,) float32, the
     share covered after each pick.

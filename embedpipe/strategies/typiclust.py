@@ -32,8 +32,9 @@ class TypiClust(DiverseStrategy):
     row. Each turn takes the most typical unlabelled vector. Clusters below `min_cluster_size` come
     last.
 
-    Typicality is 1 / the mean distance to the 20 nearest vectors of the cluster (half of the
-    cluster if it has fewer than 40), in all dimensions. Ties go to the lowest row.
+    Typicality is 1 / the mean distance to the 20 nearest vectors of the cluster, in all dimensions.
+    In a cluster of fewer than 40 vectors, the nearest half of the cluster is used. Ties go to the
+    lowest row.
 
     Parameters
     ----------

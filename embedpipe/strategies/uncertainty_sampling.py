@@ -16,7 +16,7 @@ __all__ = ["Entropy", "LeastConfidence", "Margin"]
 
 
 class MostUncertain(Strategy):
-    """Items with the largest uncertainty `score`; ties by lowest row."""
+    """Items with the largest uncertainty `score`; ties go to the lowest row."""
 
     needs_labels: ClassVar[bool] = True
 
@@ -65,8 +65,8 @@ class Margin(MostUncertain):
 class LeastConfidence(MostUncertain):
     """Items whose most likely class has the lowest probability.
 
-    The score is (1 − p₁)·K/(K − 1) for K classes, with p₁ the largest probability. It is from 0
-    (one-hot prediction) to 1 (uniform). Ties go to the lowest row.
+    The score is (1 − p₁)·K/(K − 1) for K classes, with p₁ the largest probability. The score is
+    from 0 (one-hot prediction) to 1 (uniform). Ties go to the lowest row.
 
     References
     ----------

@@ -210,7 +210,7 @@ def test_strings_after_numbers_are_refused(name):
     head = exact(name).partial_fit(X, np.arange(20) % 2)
     with pytest.raises(LabelError) as error:
         head.partial_fit(X, y)
-    assert str(error.value) == "earlier labels are numbers and new ones strings: use one type."
+    assert str(error.value) == ("earlier labels are numbers and new labels strings: use one type.")
 
 
 def test_partial_fit_refuses_balanced_class_weights(name):

@@ -49,7 +49,7 @@ class Comparison:
         Two-sided p-value of the paired t-test, the primary test; NaN without a test.
     p_wilcoxon
         Two-sided exact p-value of the signed-rank test, which does not assume normal differences;
-        NaN below three independent pairs. Its minimum for n independent pairs is 2^(1 - n).
+        NaN below three independent pairs. The minimum p-value for n independent pairs is 2^(1 - n).
     n
         Number of pairs without NaN.
     wins, ties, losses
@@ -162,8 +162,8 @@ def paired_comparison(
     Seeds that share a run of a or of b are one group. The standard error is sd / √m: sd is the
     standard deviation of the k group means, and m is Kish's effective sample size of the groups.
     The t-test has k - 1 degrees of freedom (Ibragimov, Müller 2010, JBES 28). Without identical
-    runs it is the paired t-test. The p-values are about other seeds on the same dataset and test
-    items. O(S^3) time.
+    runs this is the ordinary paired t-test. The p-values are about other seeds on the same dataset
+    and test items. O(S^3) time.
 
     Examples
     --------

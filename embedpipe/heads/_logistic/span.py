@@ -121,8 +121,8 @@ def solve(
     """Fit F multinomial logistic regressions to the same rows with different weights.
 
     Each regression minimises ``sum of log-losses + |W|² / (2 C)`` with a free intercept. The
-    preconditioner is the inverse of ``w Z'Z + I / C``, which is diagonal in these coordinates; w is
-    the mean of ``p (1 - p)`` at the start. `tolerance` is multiplied by the root of n F; see
+    preconditioner is the inverse of ``w Z'Z + I / C``, which is diagonal in these coordinates. Here
+    w is the mean of ``p (1 - p)`` at the start. `tolerance` is multiplied by the root of n F; see
     `minimise`. The point of the result is (F, K, 1 + r).
     """
     dtype, (width, n), (F, K, _) = coordinates.dtype, coordinates.shape, start.shape

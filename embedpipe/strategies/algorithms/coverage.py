@@ -115,7 +115,7 @@ class KernelCoverage:
 
 
 def spread_of(vectors: NDArray[np.float32]) -> float:
-    """Return the root mean squared distance of (p, m) vectors to their mean; 1 if it is 0."""
+    """Return the root mean squared distance of (p, m) vectors to their mean; 1 in place of 0."""
     mean = mean_vector(vectors, np.arange(len(vectors)))  # (m,)
 
     def work(part: slice) -> float:
@@ -167,8 +167,8 @@ class SparseCoverage:
     """The weighted mean over points of the largest similarity to a chosen point.
 
     The points ``members[starts[j]:starts[j + 1]]`` have the matching `similarity` in [0, 1] to
-    point j; without the array `similarity`, they have similarity 1 to it. All other points have
-    similarity 0. (p,) `weights` are not negative.
+    point j, or 1 if `similarity` is None. All other points have similarity 0. (p,) `weights` are
+    not negative.
     """
 
     def __init__(

@@ -103,8 +103,8 @@ class DOptimalDesign:
     def upper_bounds(self, rows: NDArray[np.int64]) -> Float64s:
         """Return upper bounds of v at `rows`: (u,)."""
         factor = self._inverse.factor  # (e, r)
-        # The error of each entry of a float32 product is at most e roundoffs times the norms of
-        # its row and column, for any order of summation; features add the same error.
+        # The error of each entry of a float32 product is at most e roundoffs times the norms of its
+        # row and column, for any order of summation. Features add the same error.
         error = _margin(factor) * float(np.linalg.norm(factor))
         with np.errstate(over="ignore"):
             narrow = factor.astype(np.float32)

@@ -60,8 +60,8 @@ class Balance(ChangingObjective):
     """Wanted shares of the predicted classes: ``balance(hat=0.3)``.
 
     The value of an item of predicted class c is max(0, tᶜ − nᶜ/(N + 1)). Here tᶜ is the wanted
-    share of class c, N is the number of labelled and picked items, and nᶜ is the number of these
-    items with class c by label or prediction.
+    share of class c. N is the number of labelled and picked items, and nᶜ of these items have class
+    c by label or prediction.
 
     Parameters
     ----------

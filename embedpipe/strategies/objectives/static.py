@@ -205,8 +205,8 @@ class Metadata(StaticObjective):
 class Similarity(StaticObjective):
     """Similarity to the nearest example of the pool, to find more items of a rare kind.
 
-    With d the distance of an item to the nearest example and m the median of d over the unlabelled
-    items, the value is exp(−(d/m)²/2): 1 for an example, 0.61 for the median item.
+    Let d be the distance of an item to the nearest example, and m the median of d over the
+    unlabelled items. The value is exp(−(d/m)²/2): 1 for an example, 0.61 for the median item.
 
     Parameters
     ----------
