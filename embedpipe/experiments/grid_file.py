@@ -192,7 +192,7 @@ def _mapping(given: Any, what: str, path: Path) -> dict[str, Any]:
 def _check_keys(given: Mapping[str, Any], known: Any, what: str, path: Path) -> None:
     for name in given:
         if name not in known:
-            raise UnknownNameError(what, str(name), known, f"It is in {path}.")
+            raise UnknownNameError(what, str(name), known, f"The key is in {path}.")
 
 
 def _one_or_several(given: Mapping[str, Any], one: str, several: str, path: Path) -> list[Any]:

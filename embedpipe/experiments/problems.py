@@ -114,7 +114,7 @@ def publish(problem: Problem, workspace: Workspace) -> Path:
         try:
             problem.save(folder)
             Problem.load(folder)
-        except RunError:  # it is damaged or of another version, or its matrix has moved
+        except RunError:  # the folder is damaged or of another version, or the matrix has moved
             shutil.rmtree(folder, ignore_errors=True)
             problem.save(folder)
     return folder

@@ -59,7 +59,7 @@ class Row:
     rounds: RoundComparison | None
     """Difference of the accuracies by round; tested where `comparison` is significant."""
     gap_closed: float | None
-    """Part of the gap from the lower to the upper baseline, in percent; None if it is unknown."""
+    """Part of the gap from the lower to the upper baseline, in percent; None if unknown."""
 
     def to_json(self, group: Group) -> dict[str, Any]:
         """Return a row as JSON, with the keys of the ``--json`` output."""
@@ -195,7 +195,7 @@ def _group_text(group: Group, share: float | None) -> str:
     if group.upper_baseline is not None:
         facts.append(f"upper baseline (all labels) {group.upper_baseline:.3f}")
     if group.target is not None:
-        share_text = "" if share is None else f" ({100 * share:g} % of it)"
+        share_text = "" if share is None else f" ({100 * share:g} % of the upper baseline)"
         facts.append(f"target {group.target:.3f}{share_text}")
     if group.lower_baseline is not None:
         facts.append(f"lower baseline (random) {group.lower_baseline:.3f}")

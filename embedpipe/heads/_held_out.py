@@ -25,7 +25,7 @@ N_BINS = 15
 """Default number of bins of the calibration error, as in Guo et al. (2017)."""
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
-"""Range of temperatures; without it, separable logits give 0 and random logits give infinity."""
+"""Limits of the temperature. Without limits, separable logits give 0 and random logits infinity."""
 
 STEPS = 60
 """Maximum Newton steps or bisections."""

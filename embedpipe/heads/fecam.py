@@ -51,8 +51,8 @@ class FeCAMHead(ExactHead):
     ----------
     shrinkage
         A number above 0, or ``"auto"``, which chooses the value with the least leave-one-out
-        log-loss of six values from 1 to 1,000. If no row can be left out, it chooses 100. For large
-        values only the means matter.
+        log-loss of six values from 1 to 1,000. If no row can be left out, the shrinkage is 100. For
+        large values only the means matter.
     beta
         The power, above 0; 1 leaves rows unchanged.
     class_weight

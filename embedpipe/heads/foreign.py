@@ -63,8 +63,8 @@ class ForeignHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         LabelError
-            If there are no rows, the lengths differ, a row holds NaN or infinity, the
-            classifier does not accept `sample_weight`, or it fails on the labels.
+            If there are no rows, the lengths differ, a row holds NaN or infinity, or the classifier
+            does not accept `sample_weight` or fails on the labels.
         """
         rows, labels = self._checked(X, y, reset=True)
         options = self._weights(sample_weight, len(labels))

@@ -36,7 +36,7 @@ class KNNHead(ExactHead):
     ----------
     n_neighbors
         k, or ``"auto"``, which chooses the value with the least leave-one-out log-loss of nine
-        values from 1 to 32. If no row can be left out, it chooses 5.
+        values from 1 to 32. If no row can be left out, k is 5.
     smoothing
         Number of votes distributed by class frequency, at least 0.
     class_weight, normalize

@@ -34,15 +34,15 @@ SOFTEN_PRIOR = 20.0
 """Weight, in rows, of a prior for temperature 1 and against temperatures above 1."""
 
 SHARPEN_PRIOR, SHARPEN_ROWS = 300.0, 500
-"""Weight, in rows, of a prior against temperatures below 1, and minimum held-out rows for such
-temperatures.
+"""Weight, in rows, of a prior against temperatures below 1, and minimum number of held-out rows for
+such temperatures.
 
 A fit to four fifths of the labels is less confident than the head. So the best temperature of that
 fit is too low for the head.
 """
 
 ABSENT = 20.0
-"""Intercept offset of a class without rows, below the lowest intercept."""
+"""Lowest intercept minus the intercept of a class without rows."""
 
 
 class LogisticHead(LinearHead):
@@ -54,12 +54,12 @@ class LogisticHead(LinearHead):
     Parameters
     ----------
     C
-        Inverse strength of the penalty. ``"auto"`` chooses it by five-fold cross-validation, with a
+        Inverse strength of the penalty. ``"auto"`` chooses C by five-fold cross-validation, with a
         prior that dominates for few rows. If no class has two distinct rows, C is the centre of the
-        prior. For n scaled rows, this is 60,000 / (n * variance), rounded to the nearest half
-        decade.
+        prior. For n scaled rows, this centre is 60,000 / (n * variance), rounded to the nearest
+        half decade.
     warm_start
-        Whether `fit` starts from the last solution. This needs fewer steps and gives the same
+        Whether `fit` starts from the last solution. Such a fit needs fewer steps and gives the same
         optimum, up to `tol`.
     class_weight, normalize
         See `SimpleHead`.
@@ -85,7 +85,7 @@ class LogisticHead(LinearHead):
 
     Notes
     -----
-    Minimises the weighted sum of the log-losses plus ``|W|² / (2 C)``; intercepts are not
+    A fit minimises the weighted sum of the log-losses plus ``|W|² / (2 C)``; intercepts are not
     penalised. A fit takes ten to thirty rounds of O(n d K) time for n rows of length d and K
     classes. Extra memory is one float32 copy of the labelled rows, or two copies while C is chosen.
     Prediction reads blocks of 8,192 rows.

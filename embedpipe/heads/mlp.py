@@ -36,8 +36,9 @@ MIN_HELD_OUT = 20
 class MLPHead(EmbeddingHead):
     """A network with one hidden layer, with optional Monte Carlo dropout in prediction.
 
-    Trained by AdamW on mini-batches in PyTorch, on centred rows divided by one scale. The same
-    labelled rows give the same head to the last bit, in any order and with any number of threads.
+    AdamW in PyTorch trains the network on mini-batches of centred rows that are divided by one
+    scale. The same labelled rows give the same head to the last bit, in any order and with any
+    number of threads.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ class MLPHead(EmbeddingHead):
         With `keep_optimiser`: number of steps, and the learning rate after the last step.
     temperature_
         See `Head`. With at least 100 distinct rows, the temperature is fitted to one of five folds,
-        which a separate training leaves out. With fewer rows it is 1. The head has no
+        which a separate training leaves out. With fewer rows the temperature is 1. The head has no
         ``cv_accuracy_``.
 
     References

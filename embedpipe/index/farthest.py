@@ -64,8 +64,8 @@ class _Block:
 class FarthestFirst:
     """Finds the item farthest from a set of centres, then the next as the set grows.
 
-    Results equal those of the plain algorithm in float64, with ties by lowest position, for any
-    block size and number of threads.
+    Results equal those of the plain algorithm in float64, where ties go to the lowest position, for
+    any block size and number of threads.
 
     The search stores for every item an upper bound of its squared distance, and the number of
     centres it was compared with. Bounds only decrease, so an old bound remains valid. Items with
@@ -131,7 +131,7 @@ class FarthestFirst:
         self._bounds = bounds
 
     def farthest(self) -> Farthest:
-        """Return the item with the largest key, ties by lowest position.
+        """Return the item with the largest key; ties go to the lowest position.
 
         At least one item must not be a centre yet.
         """

@@ -47,7 +47,7 @@ class Neighbours:
     Attributes
     ----------
     positions
-        (p, k) int32 positions, nearest first, ties by lowest position.
+        (p, k) int32 positions, nearest first; ties go to the lowest position.
     distances
         (p, k) float32 distances.
     """

@@ -163,7 +163,7 @@ class DistanceSampler:
         self._batch: _Batch | None = None
 
     def longest(self) -> int:
-        """Return the item with the largest norm, ties by lowest position."""
+        """Return the item with the largest norm; ties go to the lowest position."""
         rivals = np.arange(self._rows.size)
         if self._factors is not None:  # otherwise `_norms` are those of shifted rows
             upper = self._norms * (1 + ROUNDING) + self._doubts

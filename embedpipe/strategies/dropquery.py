@@ -19,7 +19,7 @@ from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies
 __all__ = ["DropQuery"]
 
 BLOCK_BYTES = 4 << 20
-"""Bytes of vectors per block; the masks depend on it."""
+"""Bytes of vectors per block; the masks depend on this number."""
 
 LEVELS = 1 << 16
 """Number of values of a random 16-bit number."""
@@ -45,8 +45,8 @@ class DropQuery(DiverseStrategy):
     dropout
         Share of dropped features, above 0 and below 1, in steps of 1/65,536.
     metric
-        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
-        Only the clusters depend on it.
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``. Only the clusters depend on
+        the metric.
 
     Notes
     -----

@@ -29,9 +29,10 @@ class Galaxy(DiverseStrategy):
     the class. If all labelled rows are of the class, the lower end counts as a row of another
     class.
 
-    The cut with the fewest unlabelled vectors (at least one) is bisected. Its middle comes first,
-    then the middles of both halves, and so on; the half on the side of the class precedes the other
-    half. Then come the vectors outside the cut, alternately above and below, nearest first.
+    The cut with the fewest unlabelled vectors (at least one) is bisected. The middle of the cut
+    comes first, then the middles of both halves, and so on; the half on the side of the class
+    precedes the other half. Then come the vectors outside the cut, alternately above and below,
+    nearest first.
 
     Classes take turns, those with the fewest labels first; each class takes its next vector that is
     not yet picked. Ties go to the lowest row, to the cut with larger margins and to the first

@@ -34,10 +34,10 @@ class LogdetBald(DiverseStrategy):
     Notes
     -----
     The aim is that of BatchBALD: a batch with the largest information about the weights. BatchBALD
-    estimates it from S samples. This estimate cannot exceed log S, and a few items reach this
-    limit. The Gaussian (last-layer Laplace) approximation used here has no limit, but it is coarser
-    than the approximation of ``bald``. All classes share one variance, and diag(p) − pp' is
-    replaced by its trace.
+    estimates this information from S samples. This estimate cannot exceed log S, and a few items
+    reach this limit. The Gaussian (last-layer Laplace) approximation used here has no limit, but it
+    is coarser than the approximation of ``bald``. All classes share one variance, and diag(p) − pp'
+    is replaced by its trace.
 
     Scores: the gain of each pick in nats. Diagnostics, (n,) float32: ``variance`` and ``weight``,
     v and w of each pick; ``information``, the cumulative sum of gains.

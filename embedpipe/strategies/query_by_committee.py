@@ -49,7 +49,7 @@ class QueryByCommittee(Strategy):
         Number of heads, at least 2.
     disagreement
         ``"vote_entropy"``: the entropy of the votes, from 0 to 1; or ``"kl"``: the mean
-        Kullback-Leibler divergence of the members' predictions from their mean, in nats.
+        Kullback-Leibler divergence of the members' predictions from the mean prediction, in nats.
 
     Raises
     ------

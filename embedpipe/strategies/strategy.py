@@ -249,7 +249,7 @@ def _warn_renamed(old: str, new: str) -> None:
 
 
 def top_k(scores: NDArray[Any], k: int) -> NDArray[np.int64]:
-    """Return the positions of the `k` largest scores, best first; ties by lowest position."""
+    """Return the positions of the `k` largest scores, largest first; of ties, the lowest first."""
     last = np.partition(scores, scores.size - k)[scores.size - k]  # the k-th largest value
     above = np.flatnonzero(scores > last)
     tied = np.flatnonzero(scores == last)[: k - above.size]  # lowest positions

@@ -92,7 +92,7 @@ def test_unknown_keys_are_named(tmp_path: Path, text: str, message: str) -> None
     with pytest.raises(UsageError) as caught:
         read_grid(path)
     assert str(caught.value).startswith(message)
-    assert str(caught.value).endswith(f"It is in {path}.")
+    assert str(caught.value).endswith(f"The key is in {path}.")
 
 
 def test_unreadable_files_raise_an_error(tmp_path: Path) -> None:

@@ -319,7 +319,7 @@ def test_the_text_has_both_baselines() -> None:
     lines = str(results(RANDOM, MARGIN).summary(0.75)).splitlines()
     assert lines[0] == "hats, net; logistic, cumulative; 3 seeds, 10 to 30 labels"
     assert lines[1] == (
-        "upper baseline (all labels) 0.900, target 0.675 (75 % of it), "
+        "upper baseline (all labels) 0.900, target 0.675 (75 % of the upper baseline), "
         "lower baseline (random) 0.583"
     )
     assert lines[3].split()[:4] == ["typiclust,", "then", "margin", "0.692"]

@@ -546,10 +546,10 @@ def test_missing_inputs_of_the_pool_are_refused():
         "similarity needs examples: give the pool `examples`, with one vector per example."
     )
     assert refused(SelectionError, "combine(metadata(sharpnes))", bare) == (
-        "the pool has no metadata 'sharpnes'. Did you mean 'sharpness'? It has: sharpness."
+        "the pool has no metadata 'sharpnes'. Did you mean 'sharpness'? The pool has: sharpness."
     )
     assert refused(SelectionError, "combine(metadata(x))", pool_of(line(0, 1))) == (
-        "the pool has no metadata 'x'. It has no metadata: give some."
+        "the pool has no metadata 'x'. Give the pool `metadata`."
     )
     assert refused(SelectionError, "combine(diversity, threshold(sharpness > 1))", bare) == (
         "metadata 'sharpness' of row 2 is nan: give every unlabelled row a number."

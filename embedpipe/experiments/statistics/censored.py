@@ -59,10 +59,10 @@ class LabelsRatio:
     ----------
     ratio
         Median over the seeds of the labels of a divided by the labels of b; None if censored seeds
-        make it unknown.
+        make the ratio unknown.
     at_least, at_most
-        Limits of the median for all possible values of censored seeds; equal to `ratio` if it is
-        known.
+        Limits of the median for all possible values of censored seeds; equal to `ratio` if the
+        ratio is known.
     low, high
         Confidence interval of the median, from the order of the ratios; 0 and infinity if there are
         too few seeds. The level 0.95 needs 6 independent pairs.

@@ -17,7 +17,7 @@ __all__ = ["Reached", "accuracy_at", "area", "gap_closed", "labels_to_target"]
 
 @dataclass(frozen=True)
 class Reached:
-    """The number of labels to a target, or the last number of labels if it was not reached.
+    """The number of labels to a target, or the last number of labels if the target was not reached.
 
     Attributes
     ----------

@@ -56,8 +56,8 @@ class Laplace:
     arXiv:2106.14806).
 
     Rows are centred, so that the intercept is independent of the weights. The precision of the
-    intercept has the number of rows in place of a. It includes the prior of a weight, so that the
-    variance is finite.
+    intercept has the number of rows in place of a. This precision includes the prior of a weight,
+    so that the variance is finite.
     """
 
     axes: Float64

@@ -63,10 +63,10 @@ def solve_in_subspaces(
 ) -> Solution:
     """Fit a multinomial logistic regression by a block Krylov method.
 
-    Minimises ``sum of log-losses + |W|² / (2 C)``. Each round adds the K - 1 directions of the
-    gradient to an orthonormal basis, and solves the regression in this basis. In the basis, rows
-    have r coordinates instead of d. For n rows and K classes, a round reads the matrix twice, in
-    O(n d K) time. Each step in the basis takes O(n r K) time.
+    The fit minimises ``sum of log-losses + |W|² / (2 C)``. Each round adds the K - 1 directions of
+    the gradient to an orthonormal basis, and solves the regression in this basis. In the basis,
+    rows have r coordinates instead of d. For n rows and K classes, a round reads the matrix twice,
+    in O(n d K) time. Each step in the basis takes O(n r K) time.
 
     `start` has (K, d) weights and (K,) intercepts for centred rows; None for zeros. The search has
     converged when the decrease predicted by the quadratic model is at most ``tolerance**2`` times

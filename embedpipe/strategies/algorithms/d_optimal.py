@@ -93,7 +93,7 @@ class DOptimalDesign:
         self._inverse = _inverse(model, observed, observed_weights)
 
     def greedy(self, rows: NDArray[np.int64], weights: Float64s, n: int) -> DesignPicks:
-        """Pick `n` of (u,) `rows` with (u,) `weights` in [0, 1]; ties by lowest position."""
+        """Pick `n` of (u,) `rows` with (u,) `weights` in [0, 1]; ties go to the lowest position."""
         bounds = weights * self.upper_bounds(rows)  # (u,)
         search = _Search(self._model, self._inverse, rows, weights, bounds, n)
         found = [search.take_best() for _ in range(n)]

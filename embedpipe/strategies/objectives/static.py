@@ -196,7 +196,7 @@ class Metadata(StaticObjective):
         names = sorted(pool.metadata)
         near = difflib.get_close_matches(self.column, names, n=1)
         suggestion = f" Did you mean {near[0]!r}?" if near else ""
-        has = f"It has: {', '.join(names)}." if names else "It has no metadata: give some."
+        has = f"The pool has: {', '.join(names)}." if names else "Give the pool `metadata`."
         return f"the pool has no metadata {self.column!r}.{suggestion} {has}"
 
 
