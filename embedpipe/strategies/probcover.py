@@ -64,8 +64,9 @@ class ProbCover(DiverseStrategy):
     Notes
     -----
     The radius does not depend on the seed. The paper chooses the radius from a grid. Here the
-    radius follows from the distance of each vector to the nearest vector of another cluster. It is
-    reduced if the balls would be too large. Labelled rows outside the candidates are ignored.
+    radius follows from the distance of each vector to the nearest vector of another cluster. The
+    radius is reduced if the balls would be too large. Labelled rows outside the candidates are
+    ignored.
 
     Scores: share of items newly covered. Diagnostics: ``delta``; ``covered`` (n,) float32, the
     share covered after each pick.

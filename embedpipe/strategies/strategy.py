@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 METRIC = "cosine"
-"""Default metric of strategies that measure distances; heads use it too."""
+"""Default metric of heads, and of strategies that measure distances."""
 
 Diagnostic: TypeAlias = "NDArray[Any] | float | str"
 
@@ -59,7 +59,7 @@ class Strategy(ABC):
 
     To write one, derive a class, set `name` and `needs_labels`, implement `choose`, and register it
     with ``@strategies.register(name)``. Keep the options of the constructor as attributes of the
-    same names. Derive it from `DiverseStrategy` to avoid duplicates.
+    same names. A class derived from `DiverseStrategy` avoids duplicates.
 
     Attributes
     ----------
