@@ -44,7 +44,7 @@ class ActiveLoop:
         See `LoopOptions`.
     index
         Kind of the neighbour index: ``"exact"``, or ``"ivf"`` or ``"hnsw"`` for millions of items.
-        It is ignored for a `Problem`, which has its own index.
+        This kind is ignored for a `Problem`, which has its own index.
     workspace
         Workspace whose folder ``runs/<run_id>/`` stores the run. If the run is already stored
         there, it is continued. By default nothing is stored.

@@ -275,7 +275,7 @@ class Problem:
         return self._with_candidates(_drawn(self.candidates, codes, sizes, rng), f"tail{ratio:g}")
 
     def rare(self, label: Any, n: int, seed: int = 0) -> Problem:
-        """Return the problem with only `n` random candidates of one class.
+        """Return the problem with fewer candidates of one class: `n`, drawn at random.
 
         Examples
         --------

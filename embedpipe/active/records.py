@@ -152,9 +152,10 @@ def area_under_budget_curve(labelled: Sequence[int], accuracy: Sequence[float]) 
 class RunFolder:
     """A stored run.
 
-    A round is stored once ``rounds.parquet`` contains it. Its picks are written first, so a killed
-    process can leave picks without a round. These picks are ignored. Several processes can read and
-    write the same run: a lock protects the files, and the number of stored rounds never decreases.
+    A round is stored once ``rounds.parquet`` contains it. The picks of a round are written first,
+    so a killed process can leave picks without a round. These picks are ignored. Several processes
+    can read and write the same run: a lock protects the files, and the number of stored rounds
+    never decreases.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -73,7 +73,7 @@ def select(
     examples
         Row numbers or (e, d) vectors of examples, for strategies that search by similarity.
     metadata
-        Arrays of (m,) numbers by name, for strategies that use them as weights.
+        Arrays of (m,) numbers by name, for strategies that use these numbers as weights.
 
     Returns
     -------

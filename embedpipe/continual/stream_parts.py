@@ -158,7 +158,7 @@ def parts_of_arrays(
         if not rows:
             raise LabelError(
                 f"bucket {name!r} has {len(rows_of[name])} rows and no label: label some of its "
-                "rows, or leave it out."
+                "rows, or leave the bucket out."
             )
         parts.append(_part(name, rows, label_of, split_of_row))
     return parts

@@ -88,7 +88,7 @@ def find_rows(
     hashes: NDArray[np.uint64],
     rows: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Return the position in `points` of the vector of each row; -1 for a vector not in them."""
+    """Return the position in `points` of the vector of each row; -1 if no point has this vector."""
     order = hashes.argsort(kind="stable")
     ordered, wanted = hashes[order], row_hashes(matrix, rows)
     at, stop = np.searchsorted(ordered, wanted), np.searchsorted(ordered, wanted, side="right")

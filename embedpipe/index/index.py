@@ -69,7 +69,7 @@ class Index:
     folder
         Where to store results; each kind and set of candidates has a subfolder.
     digest
-        SHA-256 of the matrix, in hexadecimal. Without it nothing is stored.
+        SHA-256 of the matrix, in hexadecimal. Without a digest nothing is stored.
     exact_up_to
         Maximum unique vectors for an exact search of all neighbours. None: no limit.
     metric

@@ -231,7 +231,8 @@ def test_a_bucket_without_labels(call: Callable[..., Result], buckets: Callable[
     manifest = buckets(lambda path, label, bucket: (path, label if bucket != "2" else "", bucket))
     assert refused(call(manifest, "--quiet")) == (
         1,
-        "embedpipe: bucket '2' has 8 rows and no label: label some of its rows, or leave it out.",
+        "embedpipe: bucket '2' has 8 rows and no label: label some of its rows, or leave the "
+        "bucket out.",
     )
     assert call(manifest, "--leave-out", "2", "--seeds", 1, "--retain", 2).exit_code == 0
 

@@ -152,7 +152,7 @@ def test_an_invalid_stream_is_refused_in_one_line(digits: Embeddings) -> None:
     with pytest.raises(LabelError) as unlabelled:
         Stream.from_arrays(np.eye(4), ["a", "b", None, None], [0, 0, 1, 1])
     assert str(unlabelled.value) == (
-        "bucket '1' has 2 rows and no label: label some of its rows, or leave it out."
+        "bucket '1' has 2 rows and no label: label some of its rows, or leave the bucket out."
     )
     with pytest.raises(UsageError, match="at least two experiences, but there is only '0'"):
         Stream.from_arrays(np.eye(2), ["a", "b"], [0, 0])
