@@ -24,4 +24,6 @@ def test_clothing(pipeline: Run, tmp_path: Path) -> None:
     ).stdout  # fmt: skip
     assert "3781 items" in printed
     assert [line.split()[0] for line in printed.splitlines()[-3:-1]] == ["30", "40"]
-    assert " accuracy with 40 labels</title>" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert " accuracy with 40 labels</title>" in (tmp_path / "out" / "report.html").read_text(
+        encoding="utf-8"
+    )
