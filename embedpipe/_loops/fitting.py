@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from .._seeds import seeded
 from ..heads import get_head
 from ..index.vectors import block_rows, row_blocks, take_rows
 from .arrays import uniform_of_rows
+
+if TYPE_CHECKING:
+    from ..heads import HeldOutPredictions
 
 __all__ = [
     "Batch",
@@ -84,21 +87,27 @@ class Trainer:
         known = {} if getattr(head, "accepts_new_classes", False) else {"classes": self.classes}
         return head.partial_fit(self.matrix[batch.rows], batch.labels, **known)
 
-    def cv_accuracy(
-        self, head: Any, batch: Batch, *, refit: bool = True
-    ) -> tuple[float | None, int]:
+    def held_out(self, head: Any, batch: Batch, *, refit: bool = True) -> HeldOutPredictions | None:
+        """Return cross-validated predictions of the labelled rows, or None if there are none.
+
+        With `refit`, a head that does not cross-validate itself is cross-validated here.
+        """
+        found: HeldOutPredictions | None = getattr(head, "held_out", None)
+        return self._cross_validate(batch) if found is None and refit else found
+
+    @staticmethod
+    def cv_accuracy(head: Any, held_out: HeldOutPredictions | None) -> tuple[float | None, int]:
         """Return a head's cross-validated accuracy and the number of rows that were scored.
 
-        With `refit`, a head without `cv_accuracy_` is cross-validated here. The result is (None, 0)
-        if no accuracy is available.
+        `held_out` is from `held_out`. Without predictions the result is (None, 0).
         """
         accuracy = getattr(head, "cv_accuracy_", None)
         if accuracy is not None:
             return float(accuracy), int(head.cv_n_)
-        return self._cross_validate(batch) if refit else (None, 0)
+        return (None, 0) if held_out is None else (held_out.accuracy, len(held_out.codes))
 
-    def _cross_validate(self, batch: Batch) -> tuple[float | None, int]:
-        from ..heads import cross_validated_probabilities
+    def _cross_validate(self, batch: Batch) -> HeldOutPredictions | None:
+        from ..heads import HeldOutPredictions, cross_validated_probabilities
 
         vectors = self.matrix[batch.rows]  # (m, d)
         options = self._unlabelled_option(self.head, batch)
@@ -107,11 +116,9 @@ class Trainer:
                 self.fresh(), vectors, batch.labels, **options
             )
         except ValueError:  # too few labels, for example four labels for five neighbours
-            return None, 0
-        if not scored.any():
-            return None, 0
-        predicted = np.unique(batch.labels)[probabilities.argmax(axis=1)]  # (m,)
-        return float(np.mean(predicted[scored] == batch.labels[scored])), int(scored.sum())
+            return None
+        codes = np.unique(batch.labels, return_inverse=True)[1].ravel()  # (m,)
+        return HeldOutPredictions(probabilities[scored], codes[scored]) if scored.any() else None
 
     def _unlabelled_option(self, head: Any, batch: Batch) -> dict[str, Any]:
         """Return the argument ``unlabelled`` of `fit`; empty for a supervised head."""

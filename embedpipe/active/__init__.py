@@ -1,6 +1,7 @@
 """The active-learning loop: problems, oracles, rounds, selection and stopping advice."""
 
 from .._deprecated import old_names
+from .expected import ClassAccuracy, ExpectedAccuracy
 from .loop import ActiveLoop
 from .modes import MODES
 from .options import LoopOptions
@@ -14,6 +15,8 @@ __all__ = [
     "MODES",
     "Accuracy",
     "ActiveLoop",
+    "ClassAccuracy",
+    "ExpectedAccuracy",
     "Group",
     "LoopOptions",
     "Oracle",

@@ -35,6 +35,8 @@ _ROUNDS = pa.schema(
         pa.field("ece", pa.float64()),
         pa.field("cost", pa.float64()),
         pa.field("advice", pa.string()),
+        pa.field("expected_accuracy", pa.float64()),
+        pa.field("expected_accuracy_ci", pa.list_(pa.float64(), 2)),
     ]
 )
 _PICKS = pa.schema(
@@ -82,6 +84,9 @@ class RoundRecord:
         Cost of all questions so far; 1 for each question by default, see `OracleOptions`.
     advice
         Advice on stopping; see ``docs/how-to/decide-when-to-stop.md``.
+    expected_accuracy, expected_accuracy_ci
+        Expected accuracy on the candidates without a label, and its 90 % interval; None if it is
+        unknown. See ``docs/explanation/expected-accuracy.md``.
     """
 
     round: int
@@ -100,6 +105,8 @@ class RoundRecord:
     ece: float | None = None
     cost: float = 0.0
     advice: dict[str, Any] = field(default_factory=dict)
+    expected_accuracy: float | None = None
+    expected_accuracy_ci: tuple[float, float] | None = None
 
     @property
     def loss(self) -> float | None:
@@ -130,6 +137,8 @@ class RoundRecord:
             "cost": self.cost,
             "loss": self.loss,
             "advice": self.advice,
+            "expected_accuracy": self.expected_accuracy,
+            "expected_accuracy_ci": self.expected_accuracy_ci and [*self.expected_accuracy_ci],
         }
 
 
@@ -228,6 +237,7 @@ def _table(record: RoundRecord, ids: Sequence[str] | None) -> tuple[pa.Table, pa
 
 
 def _record(row: dict[str, Any], picks: list[dict[str, Any]]) -> RoundRecord:
+    interval = row.get("expected_accuracy_ci")  # runs of earlier versions have none
     return RoundRecord(
         **row
         | {
@@ -236,4 +246,5 @@ def _record(row: dict[str, Any], picks: list[dict[str, Any]]) -> RoundRecord:
             "labels": np.array([json.loads(pick["label"]) for pick in picks]),
         }
         | {name: json.loads(row[name]) for name in _TEXTS}
+        | {"expected_accuracy_ci": None if interval is None else tuple(interval)}
     )

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._loops.arrays import is_labelled
-from .._loops.fitting import Batch, Trainer, head_attributes, probabilities_of, timed
+from .._loops.fitting import (
+    Batch,
+    Trainer,
+    head_attributes,
+    joined,
+    probabilities_of,
+    timed,
+)
 from ..errors import ExhaustedError
 from ..heads import expected_calibration_error
 from ..strategies import Selection, Strategy
+from .expected import ExpectedAccuracy, expected_on_rows
 from .options import LoopOptions
 from .problem import Problem
 from .records import RoundRecord
 from .selection import RoundPool
 from .stopping import StoppingMonitor
+
+if TYPE_CHECKING:
+    from ..heads import HeldOutPredictions
 
 __all__ = ["Evaluator", "Rounds", "Scores"]
 
@@ -112,7 +123,7 @@ class Rounds:
             seed=options.seed,
             buffer_size=options.replayed or 0,
         )
-        self._monitor = StoppingMonitor(self._trainer, self._mode, options.advice)
+        self._monitor = StoppingMonitor(self._trainer)
 
     @property
     def left(self) -> int:
@@ -195,10 +206,13 @@ class Rounds:
         self._monitor.remember(self.fitted)  # before the next fit changes the head
         fit_seconds = timed(lambda: self._train(batches))[1] if batch.rows.size else 0.0
         head = self._head
+        labelled = sum(each.rows.size for each in batches)
+        held_out = self._held_out(head, batches)
+        expected = self._expected(head, held_out, batches)
         cost = self.records[-1].cost if self.records else 0.0
         return RoundRecord(
             round=len(self.records),
-            labelled=sum(each.rows.size for each in batches),
+            labelled=labelled,
             select_seconds=select_seconds,
             fit_seconds=fit_seconds,
             strategy=str(strategy),
@@ -211,9 +225,29 @@ class Rounds:
             },
             diagnostics={name: _last(value) for name, value in picked.diagnostics.items()},
             cost=cost + self.problem.oracle.cost(picked.rows),
-            advice=self._monitor.advise(head, batches, self.records),
+            advice=self._monitor.advise(head, held_out, labelled, self.records),
+            expected_accuracy=expected.value,
+            expected_accuracy_ci=expected.interval,
             **asdict(self._evaluator.scores(head)),
         )
+
+    def _held_out(self, head: Any, batches: list[Batch]) -> HeldOutPredictions | None:
+        """Return the cross-validated predictions of all labelled rows."""
+        if head is None:
+            return None
+        thorough = self.options.advice == "full" and self._mode.from_all
+        return self._trainer.held_out(head, joined(batches), refit=thorough)
+
+    def _expected(
+        self, head: Any, held_out: HeldOutPredictions | None, batches: list[Batch]
+    ) -> ExpectedAccuracy:
+        """Return the expected accuracy on the candidates without a label."""
+        # The predictions of a head that was trained on some of the labels only say nothing
+        # about a head that was trained on all of them.
+        if not self._mode.from_all:
+            held_out = None
+        rows = joined(batches).rows if batches else np.array([], np.int64)
+        return expected_on_rows(self._trainer, head, held_out, rows)
 
     def _train(self, batches: list[Batch]) -> None:
         previous = self._head

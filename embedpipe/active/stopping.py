@@ -6,16 +6,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._loops.arrays import uniform_of_rows
-from .._loops.fitting import Batch, Trainer, joined
+from .._loops.fitting import Trainer
 from ..index.vectors import take_rows
-from .modes import Mode
 from .records import RoundRecord
+
+if TYPE_CHECKING:
+    from ..heads import HeldOutPredictions
 
 __all__ = ["Evidence", "StoppingMonitor", "advise", "wilson"]
 
@@ -223,8 +225,8 @@ class StoppingMonitor:
     d.
     """
 
-    def __init__(self, trainer: Trainer, mode: Mode, advice: str) -> None:
-        self._trainer, self._mode, self._thorough = trainer, mode, advice == "full"
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
         self._before: NDArray[Any] | None = None  # (w,)
 
     @cached_property
@@ -242,12 +244,15 @@ class StoppingMonitor:
             self._before = self._predictions(head)
 
     def advise(
-        self, head: Any, batches: Sequence[Batch], records: Sequence[RoundRecord]
+        self,
+        head: Any,
+        held_out: HeldOutPredictions | None,
+        labelled: int,
+        records: Sequence[RoundRecord],
     ) -> dict[str, Any]:
         """Return the advice after a round."""
-        labelled = sum(batch.rows.size for batch in batches)
         learned = labelled > (records[-1].labelled if records else 0)
-        cv_accuracy, cv_n = self._cross_validated(head, batches)
+        cv_accuracy, cv_n = self._trainer.cv_accuracy(head, held_out)
         now = Evidence(labelled, cv_accuracy, cv_n, self._agreement(head) if learned else None)
         before = [
             Evidence(
@@ -268,10 +273,3 @@ class StoppingMonitor:
     def _predictions(self, head: Any) -> NDArray[Any]:
         best = np.asarray(head.predict_proba(self._vectors)).argmax(axis=1)
         return np.asarray(np.asarray(head.classes_)[best])
-
-    def _cross_validated(self, head: Any, batches: Sequence[Batch]) -> tuple[float | None, int]:
-        """Return the cross-validated accuracy, and the number of labelled rows that were scored."""
-        if head is None:
-            return None, 0
-        thorough = self._thorough and self._mode.from_all
-        return self._trainer.cv_accuracy(head, joined(batches), refit=thorough)

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.fitting import run_head
+from .._loops.fitting import Batch, Trainer, run_head
 from ..cache import Spec
 from ..embedding import Embeddings, EmbedOptions
 from ..embedding.embed import backbone_of, spec_of
 from ..errors import LabelError, UsageError
 from ..heads import load_head, save_head
+from .expected import ExpectedAccuracy, expected_on_rows
 from .selection import rows_of_labels
 
 __all__ = ["Accuracy", "Prediction", "Trained", "check_spec", "predict", "train", "train_head"]
@@ -46,10 +47,15 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted head, and its accuracy on images that it was not trained on."""
+    """A fitted head, its accuracy on images that it was not trained on, and an estimate of it.
+
+    The dataset's own labels are used for `accuracy` only. `expected` is for the images without a
+    given label.
+    """
 
     head: Any
     accuracy: Accuracy
+    expected: ExpectedAccuracy
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,11 @@ def train_head(
         trained_on,
         lambda rows: fitted.predict(embeddings.matrix[rows]),
     )
-    return Trained(fitted, accuracy)
+    every_row = np.arange(len(embeddings.items), dtype=np.int64)
+    trainer = Trainer(fitted, embeddings.matrix, every_row, known[:0], seed=seed)
+    held_out = trainer.held_out(fitted, Batch(rows, known))
+    expected = expected_on_rows(trainer, fitted, held_out, rows)
+    return Trained(fitted, accuracy, expected)
 
 
 def predict(embeddings: Embeddings, model: str | Path) -> Prediction:

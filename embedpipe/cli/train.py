@@ -40,6 +40,9 @@ def train(
 ) -> None:
     """Train a model on labels.
 
+    The expected accuracy is an estimate for the images without a given label. It uses the given
+    labels only.
+
     The accuracy is measured on images that have a label in the dataset and were not used for
     training. If some of these images are in the test split, only the test images are used. The
     accuracy is null if the given labels and the dataset's classes have no name in common. Images of
@@ -58,7 +61,7 @@ def train(
         known = labels_of_items(session, embeddings.dataset, known)
     started = time.monotonic()
     trained = train_head(embeddings, known, head=head, seed=seed, output=output)
-    fitted, accuracy = trained.head, trained.accuracy
+    fitted, accuracy, expected = trained.head, trained.accuracy, trained.expected
     seconds = time.monotonic() - started
     result = {
         "accuracy": accuracy.value,
@@ -68,11 +71,15 @@ def train(
         "seconds": round(seconds, 4),
         "judged": accuracy.judged,
         "accuracy_note": accuracy.note,
+        "expected_accuracy": expected.value,
+        "expected_accuracy_ci": expected.interval,
     }
     text = (
         f"{output}: {len(known)} labels, {len(fitted.classes_)} classes, "
         f"{_accuracy_text(accuracy.value, accuracy.note)}"
     )
+    if expected.value is not None:
+        text += f"\n{expected} on the images without a label"
     session.finish(result, text)
 
 

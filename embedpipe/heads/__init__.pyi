@@ -1,5 +1,6 @@
 """The public names and their modules; a name is imported when it is first used."""
 
+from ._held_out import HeldOutPredictions as HeldOutPredictions
 from ._held_out import cross_validated_probabilities as cross_validated_probabilities
 from ._held_out import expected_calibration_error as expected_calibration_error
 from .fecam import FeCAMHead as FeCAMHead

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._threads import map_blocks
 from . import registry as _registry  # noqa: F401  `format_spec` uses the registered names
 from ._arrays import Array, Codes, Float64, check_finite, row_norms, softmax
-from ._held_out import expected_calibration_error
+from ._held_out import HeldOutPredictions, expected_calibration_error
 from ._labelled import Labelled, check_class_weight, read_labelled, validated
 
 BLOCK_ROWS = 4096
@@ -32,6 +32,15 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     class_weight: Any
     normalize: bool
     temperature_: float
+    _held_out: HeldOutPredictions | None = None
+
+    @property
+    def held_out(self) -> HeldOutPredictions | None:
+        """Predictions of labelled rows by cross-validation in `fit`; None if no row is scored.
+
+        They are not saved with the head.
+        """
+        return self._held_out
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """Return the (n, K) class probabilities of (n, d) rows; float32 if `X` is float32."""
@@ -81,11 +90,13 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.cv_accuracy_: float | None = None
         self.cv_ece_: float | None = None
         self.cv_n_: int | None = 0 if logits is None else len(codes)
+        self._held_out = None
         if logits is None or not len(codes):
             return
         right = logits.argmax(axis=1) == codes
         self.cv_accuracy_ = float(np.average(right, weights=weights))
-        self.cv_ece_ = expected_calibration_error(softmax(logits / self.temperature_), codes)
+        self._held_out = HeldOutPredictions(softmax(logits / self.temperature_), codes)
+        self.cv_ece_ = expected_calibration_error(*self._held_out)
 
 
 class LinearHead(EmbeddingHead):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,6 +35,20 @@ RELATIVE_TOLERANCE = 1e-9
 
 N_FOLDS = 5
 """Default number of folds of a cross-validation."""
+
+
+class HeldOutPredictions(NamedTuple):
+    """Predictions of labelled rows by heads that were not fitted to them."""
+
+    probabilities: NDArray[np.floating[Any]]
+    """(k, C), k >= 1."""
+    codes: NDArray[np.integer[Any]]
+    """(k,) columns of the true classes."""
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right predictions."""
+        return float(np.mean(self.probabilities.argmax(axis=1) == self.codes))
 
 
 def expected_calibration_error(

@@ -156,7 +156,7 @@ class LabelPropagationHead(LinearHead):
         self.C_, self.loss_ = logistic.C_, logistic.loss_
         self.temperature_ = logistic.temperature_
         self.cv_accuracy_, self.cv_ece_ = logistic.cv_accuracy_, logistic.cv_ece_
-        self.cv_n_ = logistic.cv_n_ or 0
+        self.cv_n_, self._held_out = logistic.cv_n_ or 0, logistic.held_out
 
     def _sampled(self, unlabelled: ArrayLike | None) -> Float32 | None:
         """Return at most `max_unlabelled` scaled rows; None if there are none."""

@@ -319,7 +319,7 @@ class LogisticHead(LinearHead):
         """Set the temperature, accuracy and calibration error from the held-out rows."""
         self.temperature_ = 1.0
         if held_out is None:
-            self.cv_accuracy_, self.cv_n_, self.cv_ece_ = None, None, None
+            self.cv_accuracy_, self.cv_n_, self.cv_ece_, self._held_out = None, None, None, None
             return
         logits, codes, counts = held_out
         self.temperature_ = fit_temperature(logits, codes, counts, prior_rows=SOFTEN_PRIOR)

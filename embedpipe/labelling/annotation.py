@@ -38,16 +38,16 @@ class AnnotatedRound:
             "classes": self.classes,
             "accuracy": None if model is None else model.accuracy,
             "interval": None if model is None or model.interval is None else [*model.interval],
+            "expected_accuracy": None if model is None else model.expected.value,
+            "expected_accuracy_ci": None
+            if model is None or model.expected.interval is None
+            else [*model.expected.interval],
         }
 
     def __str__(self) -> str:
         text = f"round {self.round}: {self.labelled} labels, classes: {self.classes}"
-        if self.model is not None and self.model.accuracy is not None:
-            text += f", accuracy {self.model.accuracy:.3f}"
-            if self.model.interval is not None:
-                low, high = self.model.interval
-                text += f" ({low:.3f} to {high:.3f})"
-            text += ", cross-validated"
+        if self.model is not None and self.model.expected.value is not None:
+            text += f", {self.model.expected} on the images without a label"
         return text
 
 

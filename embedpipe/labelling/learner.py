@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from .._loops.fitting import Batch, Trainer, probabilities_of, run_head
 from .._specs import format_spec
+from ..active.expected import ExpectedAccuracy, expected_accuracy
 from ..active.selection import RoundPool, default_candidates, index_of
-from ..active.stopping import Evidence, advise, wilson
+from ..active.stopping import Evidence, advise
 from ..checks import find_label_errors, why_not_judged
 from ..embedding import Embeddings
 from ..errors import UsageError
@@ -24,7 +25,7 @@ from ..heads import get_head
 from ..index import Index
 from ..index.vectors import take_rows
 from ..strategies import Strategy
-from .fit_history import FitHistory
+from .fit_history import Fit, FitHistory
 from .label_state import Snapshot
 from .proposals import LabelDoubts, Proposal, cluster_names, sorted_by_group
 
@@ -42,6 +43,7 @@ class Model:
     classes: tuple[str, ...]  # (C,)
     codes: NDArray[np.int64]  # (n,) most probable class of each item, a position in `classes`
     confidence: NDArray[np.float32]  # (n,) probability of this class
+    expected: ExpectedAccuracy  # on the items without a label
     # Cross-validated accuracy on the labelled items and its 95 % Wilson interval; None with too few
     # labels. Hard items are labelled first, so the accuracy on all items is higher.
     accuracy: float | None
@@ -114,11 +116,14 @@ class Learner:
             rows = np.arange(len(self._ids), dtype=np.int64)
             probabilities = probabilities_of(head, self._embeddings.matrix, rows)  # (n, C)
             codes = probabilities.argmax(axis=1)
-            accuracy, scored = self._trainer.cv_accuracy(head, batch)
+            held_out = self._trainer.held_out(head, batch)
+            accuracy, scored = self._trainer.cv_accuracy(head, held_out)
+            unlabelled = np.delete(rows, batch.rows)
+            expected = expected_accuracy(head.classes_, held_out, probabilities[unlabelled])
             classes = tuple(str(name) for name in head.classes_)
             agreement = None if self.model is None else _agreement(self.model, classes, codes)
             evidence = Evidence(len(batch.rows), accuracy, scored, agreement)
-            self._history.add(snapshot.version, evidence)
+            self._history.add(Fit(snapshot.version, evidence, expected.bounds))
             advice = advise(self._history.evidence)
             low, high = advice["cv_low"], advice["cv_high"]
             model = Model(
@@ -129,6 +134,7 @@ class Learner:
                 classes=classes,
                 codes=codes,
                 confidence=probabilities[rows, codes].astype(np.float32),
+                expected=expected,
                 accuracy=accuracy,
                 interval=None if low is None else (low, high),
                 advice=advice,
@@ -138,12 +144,14 @@ class Learner:
             return model, True
 
     def curve(self) -> list[tuple[int, float, float, float]]:
-        """Return (labels, cross-validated accuracy, lower limit, upper limit) of each fit."""
-        found = []
-        for each in list(self._history.evidence):
-            low, high = wilson(each.cv_accuracy, each.cv_n)
-            if each.cv_accuracy is not None and low is not None and high is not None:
-                found.append((each.labelled, each.cv_accuracy, low, high))
+        """Return the curve of `LabellingSession.curve`."""
+        found: list[tuple[int, float, float, float]] = []
+        for fit in list(self._history.fits):
+            # After an undo there are fewer labels: the later points are no longer valid.
+            while found and found[-1][0] >= fit.evidence.labelled:
+                found.pop()
+            if fit.expected is not None:
+                found.append((fit.evidence.labelled, *fit.expected))
         return found
 
     def propose(self, n: int, model: Model | None = None) -> list[Proposal]:

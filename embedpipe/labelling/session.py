@@ -263,9 +263,10 @@ class LabellingSession:
         return model
 
     def curve(self) -> list[tuple[int, float, float, float]]:
-        """Return (labels, cross-validated accuracy, lower limit, upper limit) of each fit.
+        """Return (labels, expected accuracy, lower limit, upper limit) of each fit.
 
-        Fits of earlier sessions with the same head are included.
+        The number of labels ascends: after an undo, fits to more labels are left out. Fits of
+        earlier sessions with the same head are included.
         """
         return self._learner.curve()
 

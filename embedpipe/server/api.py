@@ -92,6 +92,9 @@ def reading_routes(state: PageState) -> list[Route]:
         rows = state.session.similar(row, n) if n else []
         return json_response({"of": state.entries([row])[0], "items": state.entries(rows)})
 
+    def confusion(request: Request) -> Response:
+        return json_response(state.confusion())
+
     def points(request: Request) -> Response:
         by = request.query_params.get("by", "components")
         if by not in ("components", "neighbours"):
@@ -117,6 +120,7 @@ def reading_routes(state: PageState) -> list[Route]:
         Route("/api/doubted", doubted),
         Route("/api/checked", checked),
         Route("/api/similar", similar),
+        Route("/api/confusion", confusion),
         Route("/api/map/points", points),
         Route("/api/map/colours", colours),
     ]

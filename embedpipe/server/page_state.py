@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._workspace import Workspace
+from ..active.expected import ExpectedAccuracy
 from ..checks import CheckResult
 from ..checks.duplicates import Rows
 from ..labelling import STATES, LabellingSession, Proposal, Snapshot
@@ -29,6 +30,8 @@ MAX_FAILED = 100
 
 LISTS = ("copies", "outliers", "small")
 """Names of the lists of checked images."""
+
+NO_MODEL = "There is no model yet."
 
 Point = tuple[int, float, float, float]
 
@@ -178,6 +181,8 @@ class PageState:
                 "name": model.name,
                 "version": model.version,
                 "labelled": model.labelled,
+                "expected": _expected(model.expected),
+                "expected_reason": model.expected.reason,
                 "accuracy": model.accuracy,
                 "interval": model.interval,
                 "advice": model.advice["advice"],
@@ -188,6 +193,37 @@ class PageState:
             "training": self.training.busy,
             "problem": self.training.problem,
         }
+
+    def confusion(self) -> dict[str, Any]:
+        """Return the expected confusion matrix of the unlabelled items, and each class's share."""
+        model = self.session.model
+        if model is None or model.expected.value is None:
+            reason = NO_MODEL if model is None else model.expected.reason
+            return {"model": None, "reason": reason, "classes": [], "matrix": [], "per_class": []}
+        expected = model.expected
+        per_class = [
+            {
+                "class": str(name),
+                "share": _rounded(each.share),
+                "items": round(each.rows, 1),
+                "predicted": round(each.predicted),
+            }
+            for name, each in expected.per_class.items()
+        ]
+        return {
+            "model": model.name,
+            "reason": "",
+            "classes": list(model.classes),
+            "matrix": expected.confusion.round(2).tolist(),
+            "per_class": per_class,
+        }
+
+
+def _expected(expected: ExpectedAccuracy) -> dict[str, float] | None:
+    """Return an expected accuracy with its interval, or None if it is unknown."""
+    if expected.bounds is None:
+        return None
+    return dict(zip(("value", "low", "high"), expected.bounds, strict=True))
 
 
 def _thinned(curve: list[Point]) -> list[Point]:

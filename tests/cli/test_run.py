@@ -33,6 +33,8 @@ def test_run(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
             "cost",
             "loss",
             "advice",
+            "expected_accuracy",
+            "expected_accuracy_ci",
         ]
     ] * 3
     assert [each["labelled"] for each in rounds] == [6, 10, 14]

@@ -18,6 +18,13 @@ def test_train_and_predict(
     assert next(iter(trained)) == "accuracy"
     assert (trained["labelled"], trained["classes"]) == (6, ["a", "b", "c"])
     assert trained["output"] == str(head)
+    low, high = trained["expected_accuracy_ci"]
+    assert 0 < low < trained["expected_accuracy"] < high < 1
+    text = call("train", folder, "--labels", labels, "--output", head, "--quiet").out
+    assert text.splitlines()[-1] == (
+        f"expected accuracy {100 * trained['expected_accuracy']:.0f} % "
+        f"({100 * low:.0f} to {100 * high:.0f} %) on the images without a label"
+    )
     result = call("predict", folder, "--model", head, "--output", output, "--json").json()
     assert list(result) == ["accuracy", "items", "output", "judged", "accuracy_note"]
     rows = read_csv(output)

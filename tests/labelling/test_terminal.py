@@ -383,6 +383,7 @@ def test_the_pool_ends(embeddings: ep.Embeddings, log: LabelLog, tmp_path: Path)
     assert str(rounds[0]) == "round 0: 30 labels, classes: 1"
     assert rounds[0].summary() == {
         "round": 0, "labelled": 30, "classes": 1, "accuracy": None, "interval": None,
+        "expected_accuracy": None, "expected_accuracy_ci": None,
     }  # fmt: skip
 
 

@@ -122,13 +122,49 @@ def test_the_model_is_trained_in_the_background(lab: Lab) -> None:
     label_all(lab, list(range(12)))
     lab.post("/api/retrain", {}).json()
     status = wait_for_model(lab, 12)
-    assert status["curve"][-1][0] == 12  # type: ignore[index]
+    expected = lab.session.model.expected  # type: ignore[union-attr]
+    assert status["curve"] == [[12, *expected.bounds]]  # type: ignore[misc]
+    model = dict(status["model"])  # type: ignore[call-overload]
+    assert model["expected"] == {
+        "value": expected.value, "low": expected.low, "high": expected.high,
+    }  # fmt: skip
+    assert model["expected_reason"] == ""
     batch = lab.get("/api/batch?n=12").json()
     assert batch["model"] == "logistic-12"
     assert {item["row"] for item in batch["items"]} == set(range(12, 24))
     assert all(item["suggestion"] == kind_of(item["path"]) for item in batch["items"])
     groups = [item["group"] for item in batch["items"]]
     assert groups == sorted(groups, key=groups.index)  # groups are contiguous
+
+
+def test_the_expected_confusion_matrix(lab: Lab) -> None:
+    nothing = {"model": None, "classes": [], "matrix": [], "per_class": []}
+    found = lab.get("/api/confusion").json()
+    assert found == {**nothing, "reason": "There is no model yet."}
+    label_all(lab, [0, 1])
+    lab.post("/api/retrain", {}).json()
+    status = wait_for_model(lab, 2)
+    reason = "Label at least two images of each of two classes."
+    assert dict(status["model"])["expected"] is None  # type: ignore[call-overload]
+    assert dict(status["model"])["expected_reason"] == reason  # type: ignore[call-overload]
+    assert lab.get("/api/confusion").json() == {**nothing, "reason": reason}
+    label_all(lab, list(range(2, 12)))
+    lab.post("/api/retrain", {}).json()
+    wait_for_model(lab, 12)
+    found = lab.get("/api/confusion").json()
+    matrix = np.array(found["matrix"])
+    assert (found["model"], found["reason"]) == ("logistic-12", "")
+    assert found["classes"] == ["blue", "green", "red"]
+    assert matrix.sum(axis=0).round(1).tolist() == [4, 4, 4]  # the 12 images without a label
+    share = np.trace(matrix) / 12
+    assert share == pytest.approx(lab.session.model.expected.value, abs=0.01)  # type: ignore[union-attr]
+    shares = [each["share"] for each in found["per_class"]]
+    assert shares == sorted(shares)
+    for each in found["per_class"]:
+        at = found["classes"].index(each["class"])
+        assert each["predicted"] == 4
+        assert each["items"] == pytest.approx(matrix[at].sum(), abs=0.1)
+        assert each["share"] == pytest.approx(matrix[at, at] / matrix[at].sum(), abs=0.01)
 
 
 def test_labelling_continues_during_training(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

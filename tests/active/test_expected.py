@@ -1,0 +1,159 @@
+"""The expected accuracy on the rows without a label."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.naive_bayes import GaussianNB
+
+import embedpipe as ep
+from embedpipe.active.expected import FEW_LABELS, expected_accuracy
+from embedpipe.heads import HeldOutPredictions
+
+CLASSES = np.array(["hat", "shoe", "sock"])
+
+
+def predictions(seed, n, sure=3.0):
+    """Random probabilities of three classes."""
+    logits = sure * np.random.default_rng(seed).standard_normal((n, 3))
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+
+def held_out(seed, n, sure=3.0):
+    """Calibrated predictions: each class is drawn with its probability."""
+    probabilities = predictions(seed, n, sure)
+    drawn = np.random.default_rng([seed, 1]).random(n)
+    codes = (drawn[:, None] > probabilities.cumsum(axis=1)).sum(axis=1)
+    return HeldOutPredictions(probabilities, codes)
+
+
+def test_labels_like_the_other_rows_give_an_interval_around_the_accuracy():
+    labelled, rest = held_out(0, 400), held_out(1, 4000)
+    found = expected_accuracy(CLASSES, labelled, rest.probabilities)
+    assert found.low < rest.accuracy < found.high
+    assert abs(found.value - rest.accuracy) < 0.05
+
+
+def test_difficult_labels_do_not_lower_the_expected_accuracy():
+    difficult, rest = held_out(0, 200, sure=0.7), held_out(1, 4000, sure=4.0)
+    found = expected_accuracy(CLASSES, difficult, rest.probabilities)
+    assert difficult.accuracy < 0.6 < 0.8 < rest.accuracy
+    assert abs(found.value - rest.accuracy) < 0.08
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 50), sure=st.sampled_from([0.1, 3.0, 100.0]))
+def test_the_confusion_matrix_agrees_with_the_value(seed, n, sure):
+    rest = predictions(seed, n, sure)
+    found = expected_accuracy(CLASSES, held_out(seed, 60), rest, count=10 * n)
+    predicted = np.bincount(rest.argmax(axis=1), minlength=3)
+    assert found.confusion.sum(axis=0) == pytest.approx(10.0 * predicted)
+    assert np.trace(found.confusion) == pytest.approx(10 * n * found.value, rel=1e-4)
+    assert (found.confusion >= 0).all()
+    shares = [each.share for each in found.per_class.values() if each.share is not None]
+    assert shares == sorted(shares)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_the_figures_of_a_class_by_hand():
+    rest = np.array([[0.8, 0.2, 0.0]] * 5 + [[0.3, 0.7, 0.0]] * 5)
+    found = expected_accuracy(CLASSES, held_out(0, 100), rest)
+    hats, shoes = found.confusion[:, 0], found.confusion[:, 1]
+    assert found.confusion[:, 2].tolist() == [0, 0, 0]
+    hat, sock = found.per_class["hat"], found.per_class["sock"]
+    assert hat.rows == pytest.approx(hats[0] + shoes[0]) and hat.predicted == pytest.approx(5)
+    assert hat.share == pytest.approx(hats[0] / hat.rows)
+    assert (sock.share, sock.predicted) == (0.0, 0.0) and sock.rows < 1e-4
+    assert next(iter(found.per_class)) == "sock"
+
+
+ONE_CLASS = HeldOutPredictions(predictions(0, 2), np.array([1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "rest", "reason"),
+    [
+        ([], None, np.zeros((0, 0)), "Label at least two images of each of two classes."),
+        (["hat"], None, np.ones((5, 1)), FEW_LABELS),
+        (CLASSES, None, predictions(1, 9), FEW_LABELS),
+        (CLASSES, ONE_CLASS, predictions(1, 9), FEW_LABELS),
+        (CLASSES, held_out(0, 9), np.zeros((0, 3)), "All images have a label."),
+    ],
+)  # fmt: skip
+def test_without_an_estimate_there_is_a_reason(classes, labels, rest, reason):
+    found = expected_accuracy(np.array(classes), labels, rest)
+    assert (found.value, found.interval, found.reason) == (None, None, reason)
+    assert found.per_class == {} and not found.confusion.any()
+    assert str(found) == "expected accuracy unknown"
+
+
+def clusters(n=600):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(3, size=n)
+    vectors = rng.standard_normal((n, 8)) + 2.0 * np.eye(8)[codes]
+    return vectors.astype(np.float32), np.array(["hat", "shoe", "sock"])[codes]
+
+
+def run(tmp_path=None, **options):
+    X, y = clusters()
+    problem = ep.Problem.from_arrays(X, y, np.arange(len(y)))
+    loop = ep.ActiveLoop(
+        problem, strategy="margin", initial="random", initial_size=30, batch_size=30,
+        workspace=tmp_path, **options,
+    )  # fmt: skip
+    return loop, list(loop.run(2))
+
+
+def test_each_round_of_a_loop_has_an_expected_accuracy(tmp_path):
+    loop, records = run(tmp_path)
+    X, y = clusters()
+    for record in records:
+        low, high = record.expected_accuracy_ci
+        assert 0.5 < low < record.expected_accuracy < high < 1
+        summary = json.loads(json.dumps(record.summary()))
+        assert summary["expected_accuracy"] == record.expected_accuracy
+        assert summary["expected_accuracy_ci"] == [low, high]
+    labelled, _ = loop.labelled()
+    rest = np.setdiff1d(np.arange(len(y)), labelled)
+    truth = np.mean(loop.predict(X[rest]) == y[rest])
+    assert abs(records[-1].expected_accuracy - truth) < 0.1
+    table = pq.read_table(loop.folder().path / "rounds.parquet")
+    assert table["expected_accuracy"].to_pylist() == [each.expected_accuracy for each in records]
+    assert [each.expected_accuracy_ci for each in run(tmp_path)[1]] == [
+        each.expected_accuracy_ci for each in records
+    ]
+
+
+def test_hidden_labels_do_not_change_the_expected_accuracy():
+    X, y = clusters()
+    loop, records = run()
+    labelled, _ = loop.labelled()
+    other = np.full(len(y), "sock")
+    other[labelled] = y[labelled]
+    problem = ep.Problem.from_arrays(X, other, np.arange(len(y)))
+    again = ep.ActiveLoop(
+        problem, strategy="margin", initial="random", initial_size=30, batch_size=30
+    )
+    assert [each.expected_accuracy for each in again.run(2)] == [
+        each.expected_accuracy for each in records
+    ]
+
+
+def test_runs_without_the_columns_can_be_read(tmp_path):
+    loop, _ = run(tmp_path)
+    path = loop.folder().path / "rounds.parquet"
+    table = pq.read_table(path).drop_columns(["expected_accuracy", "expected_accuracy_ci"])
+    pq.write_table(table, path)
+    _, records = run(tmp_path)
+    assert [each.expected_accuracy for each in records] == [None] * 3
+
+
+def test_other_heads_are_cross_validated_and_forgetful_heads_have_no_estimate():
+    assert all(record.expected_accuracy for record in run(head=GaussianNB())[1])
+    for options in ({"advice": "cheap"}, {"mode": "incremental"}):
+        records = run(head=GaussianNB(), **options)[1]
+        assert [each.expected_accuracy for each in records] == [None] * 3
+    assert all(record.expected_accuracy for record in run(advice="cheap")[1])
