@@ -70,7 +70,7 @@ def test_members_of_an_archive_cannot_leave_it(photos):
 
 
 def test_within_needs_a_manifest_and_an_existing_folder(photos):
-    with pytest.raises(UsageError, match="`within` needs a manifest .*; 'digits' is not one"):
+    with pytest.raises(UsageError, match="`within` needs a manifest .*; 'digits' is no manifest"):
         load_dataset("digits", within=photos)
     with pytest.raises(UsageError, match="`within` needs a manifest"):
         load_dataset(photos, within=photos)
