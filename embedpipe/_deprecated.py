@@ -43,8 +43,14 @@ def old_parameters(**names: str) -> Callable[[T], T]:
         @functools.wraps(called)
         def accepting(*arguments: Any, **options: Any) -> Any:
             for old in names.keys() & options.keys():
-                _warn(old, names[old])
-                options[names[old]] = options.pop(old)
+                new = names[old]
+                if new in options:
+                    raise TypeError(
+                        f"{call.__name__}() got `{old}` and `{new}`, which are the same argument: "
+                        f"give `{new}` only."
+                    )
+                _warn(old, new)
+                options[new] = options.pop(old)
             return called(*arguments, **options)
 
         if not isinstance(call, type):

@@ -28,6 +28,22 @@ def test_an_old_name_returns_the_new_object(module, old, new):
     assert str(caught[0].message) == f"`{old}` is now `{new}`."
 
 
+def test_an_argument_cannot_have_its_old_and_its_new_name():
+    from embedpipe._deprecated import old_parameters
+
+    @old_parameters(size="batch_size")
+    def select(batch_size=1):
+        return batch_size
+
+    with pytest.warns(DeprecationWarning, match="`size` is now `batch_size`."):
+        assert select(size=3) == 3
+    with pytest.raises(TypeError) as caught:
+        select(size=3, batch_size=4)
+    assert str(caught.value) == (
+        "select() got `size` and `batch_size`, which are the same argument: give `batch_size` only."
+    )
+
+
 def test_other_names_are_refused():
     with pytest.raises(AttributeError, match="module 'embedpipe.index' has no attribute 'Bells'"):
         _ = importlib.import_module("embedpipe.index").Bells

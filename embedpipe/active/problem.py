@@ -102,8 +102,8 @@ class Problem:
         if not labelled.any():
             raise RunError(
                 f"the dataset {embeddings.dataset.name!r} has no labels for the simulated oracle: "
-                "use `embedpipe select` to select images to label, or sort its images into one "
-                "folder for each class."
+                "label images with `embedpipe label`, or sort them into one folder for each "
+                f"class.{_unused_folders(embeddings)}"
             )
         splits = np.array([item.split or "" for item in embeddings.items])
         test = labelled & (splits == "test")
@@ -174,7 +174,7 @@ class Problem:
         name
             First part of the ids of runs.
         """
-        matrix = np.asanyarray(matrix).astype(np.float32, copy=False)
+        matrix = _vectors(matrix)  # (n, d)
         if len(labels) != len(matrix):
             raise LabelError(
                 f"there are {len(matrix)} rows, but {len(labels)} labels: give one for each row."
@@ -402,6 +402,14 @@ class Problem:
         )
 
 
+def _unused_folders(embeddings: Embeddings) -> str:
+    """Return a sentence about folder names that are not read as classes; blank without them."""
+    found = embeddings.dataset.folder_labels
+    if found is None or found.used or found.doubt is None:
+        return ""
+    return f" Its folder names are not read as classes: {found.doubt}."
+
+
 def _drawn(
     rows: NDArray[np.int64],
     codes: NDArray[np.int32],
@@ -432,6 +440,16 @@ def _held_out(
         drawn = {images[number] for number in rng.permutation(len(images))[:count]}
         mask[[row for row in rows if content_ids[row] in drawn]] = True
     return mask
+
+
+def _vectors(given: ArrayLike) -> NDArray[np.float32]:
+    """Return an (n, d) matrix as float32, without a copy if possible."""
+    matrix = np.asanyarray(given)
+    if matrix.ndim != 2:
+        raise UsageError(f"`matrix` must have the shape (n, d); got {matrix.shape}.")
+    if matrix.dtype.kind not in "biuf":
+        raise UsageError(f"`matrix` must contain real numbers; its dtype is {matrix.dtype}.")
+    return matrix.astype(np.float32, copy=False)
 
 
 def _features(given: ArrayLike, name: str) -> NDArray[Any]:

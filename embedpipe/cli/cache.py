@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._text import printable
+from ..errors import DamagedFileError
 from .session import Session
 
 if TYPE_CHECKING:
@@ -43,7 +44,11 @@ def verify(session: Session) -> None:
     text = _lines(problems)
     session.finish({"problems": _rows(problems)}, text or "no file is damaged")
     if problems:
-        raise typer.Exit(1)
+        damaged = "1 file is" if len(problems) == 1 else f"{len(problems)} files are"
+        raise DamagedFileError(
+            f"{damaged} damaged. Run `embedpipe cache gc` to remove damaged files; the next "
+            "`embed` computes them again."
+        )
 
 
 def gc(

@@ -15,12 +15,15 @@ import typer
 
 from .._scripts import FAILURE, INTERRUPTED, WRONG_USAGE, discard_output
 from .._text import printable
-from ..errors import EmbedpipeError, UsageError
+from ..errors import EmbedpipeError, UnknownNameError, UsageError
 
 __all__ = ["TOO_MANY_FAILURES", "Output", "ending", "print_error", "wants_json"]
 
 TOO_MANY_FAILURES = 3
 """Exit status after too many failed images; `_scripts` defines the other statuses."""
+
+EXTENSIONS = ("strategy", "head", "policy", "objective", "backbone", "label format", "tracker")
+"""Kinds of entries that modules of the user can register."""
 
 
 class Output:
@@ -132,7 +135,8 @@ def ending(output: Output, debug: bool) -> Iterator[None]:
         raise _exit(output, message, "Interrupted", INTERRUPTED, debug) from None
     except EmbedpipeError as error:
         status = WRONG_USAGE if isinstance(error, UsageError) else FAILURE
-        raise _exit(output, str(error), type(error).__name__, status, debug) from None
+        message = f"{error}{_extension_hint(error)}"
+        raise _exit(output, message, type(error).__name__, status, debug) from None
     except (typer.Exit, typer.Abort):
         raise
     except BrokenPipeError:
@@ -143,6 +147,13 @@ def ending(output: Output, debug: bool) -> Iterator[None]:
         name = type(error).__name__
         message = f"unexpected {name}: {error} (--debug shows the traceback)"
         raise _exit(output, message, name, FAILURE, debug) from None
+
+
+def _extension_hint(error: EmbedpipeError) -> str:
+    """Return a sentence about the option ``--import`` if a module could register the name."""
+    if isinstance(error, UnknownNameError) and error.kind in EXTENSIONS:
+        return f" For a {error.kind} of your own, add --import MODULE."
+    return ""
 
 
 def _exit(output: Output, message: str, kind: str, status: int, debug: bool) -> typer.Exit:

@@ -53,8 +53,10 @@ class Log:
     ) -> None:
         now = time.monotonic()
         if stage != self._stage:
-            self._begun = (self._begun[0] if self._stage is None else now, 0)
-            self._last, self._stage = self._begun, stage
+            self._last = (self._begun[0] if self._stage is None else now, 0)
+            # The time before the first report of a stage may include the loading of a network.
+            self._begun = (now, done) if stage else self._last
+            self._stage = stage
             self._ended = self._written = False
         waited = now - self._last[0]
         share = (done - self._last[1]) / total if total else 0.0
@@ -67,8 +69,9 @@ class Log:
         line = text()
         if total:
             line += f" ({_percent(done, total)})"
-        if 0 < done < total and " left" not in line:  # the text may contain the time left
-            left = (now - self._begun[0]) * (total - done) / done
+        advanced = done - self._begun[1]
+        if advanced > 0 and done < total and " left" not in line:  # or the text has it
+            left = (now - self._begun[0]) * (total - done) / advanced
             line += f", about {in_words(left)} left"
         self._write(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}")
 

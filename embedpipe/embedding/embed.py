@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._options import EmbedOptions
+from .._text import sentence_about
 from .._versions import versions
 from .._workspace import Workspace
 from ..backbones import (
@@ -261,6 +262,8 @@ def _gather(
         raise DatasetError(f"dataset {dataset.name!r} has no items to embed.")
     if not len(rows):
         first = failures[0]
+        if dataset.listed and len(dataset) == 1:
+            raise DatasetError(sentence_about(dataset.source.path(first.path), first.error))
         raise DatasetError(
             f"none of the {len(dataset)} images of {dataset.name!r} could be embedded. "
             f"{first.message}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .pages import plural, write_page
+from .pages import check_type, plural, write_page
 from .thumbnails import Pick, thumbnails_of
 
 if TYPE_CHECKING:
@@ -267,4 +267,5 @@ def write_checks(path: str | Path, data: ChecksData) -> Path:
     >>> "No problems found" in write_checks(tmp / "checks.html", data).read_text()
     True
     """
+    check_type(data, ChecksData, "give the result of `checks_of`")
     return write_page(path, "checks.html.j2", data, data.headline)

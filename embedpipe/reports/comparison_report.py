@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .pages import write_page
+from .pages import check_type, write_page
 from .study_report import (
     SIGNIFICANT,
     StudyData,
@@ -72,6 +72,9 @@ def comparison_of(
     results: Results, summary: Summary | None = None, *, command: str | None = None
 ) -> ComparisonData:
     """Return the data of a comparison's page; without a `summary`, the target is 0.95."""
+    from ..experiments import Results
+
+    check_type(results, Results, "give the results of an experiment")
     summary = results.summary() if summary is None else summary
     groups = tuple(_group(group, summary.share) for group in summary.groups)
     result, comparison = _headline(summary)
@@ -240,6 +243,7 @@ def write_comparison(path: str | Path, data: ComparisonData) -> Path:
     >>> "0.913 mean accuracy" in write_comparison(tmp / "report.html", data).read_text()
     True
     """
+    check_type(data, ComparisonData, "give the result of `comparison_of`")
     return write_page(
         path, "comparison.html.j2", data, data.result, data.comparison, failures=data.failures
     )

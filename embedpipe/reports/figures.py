@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .._files import write_atomically
 from ..errors import UsageError
 from .charts import Series
+from .pages import check_type
 from .replay_report import EXPERIENCES, ReplayData
 from .study_report import mean_series
 
@@ -71,9 +72,11 @@ def write_figure(results: Results, path: str | Path, *, measure: str = "accuracy
         A column of `Results.table`: ``"accuracy"``, ``"macro_f1"``, ``"balanced_accuracy"``,
         ``"ece"`` or ``"cost"``.
     """
+    from ..experiments import Results
     from ..experiments.curves import curves_of, groups_of
     from ..experiments.summary import SHARE, bands
 
+    check_type(results, Results, "give the results of an experiment")
     check_figure(path)
     if measure not in results.table.column_names:
         raise UsageError(f"the results have no measure {measure!r}.")
@@ -95,6 +98,7 @@ def write_figure(results: Results, path: str | Path, *, measure: str = "accuracy
 
 def write_replay_figure(path: str | Path, data: ReplayData) -> Path:
     """Draw the accuracy after each experience, like `write_figure`; `data` is from `replay_of`."""
+    check_type(data, ReplayData, "give the result of `replay_of`")
     check_figure(path)
     panels = [
         _Panel(

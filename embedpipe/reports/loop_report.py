@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .._deprecated import old_attribute, old_parameters
 from ..errors import UsageError
 from .charts import Series, line_chart
-from .pages import plural, write_page
+from .pages import check_type, plural, write_page
 from .thumbnails import Pick, thumbnails_of
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def report_of(
     command
         The command line.
     """
+    _check_loops(loops)
     first = loops[0]
     problem = first.problem
     all_loops = [*loops, *([] if baseline is None else [baseline])]
@@ -152,6 +153,18 @@ def report_of(
             *_changed_options(first),
         ),
     )
+
+
+def _check_loops(loops: Any) -> None:
+    """Refuse anything but a list of at least one loop."""
+    from ..active import ActiveLoop
+
+    hint = "give a list of loops, or use `comparison_of` for the results of an experiment"
+    check_type(loops, Sequence, hint)
+    for loop in loops:
+        check_type(loop, ActiveLoop, hint)
+    if not loops:
+        raise UsageError("there is no loop for the report: give at least one.")
 
 
 def advice_of(loop: ActiveLoop) -> str | None:
@@ -328,6 +341,7 @@ def write_report(path: str | Path, data: ReportData) -> Path:
     >>> "0.610 accuracy with 20 labels" in write_report(tmp / "report.html", data).read_text()
     True
     """
+    check_type(data, ReportData, "give the result of `report_of`")
     _check(data)
     baseline = next((curve for curve in data.curves if curve.baseline), None)
     selected = next((curve for curve in data.curves if not curve.baseline), data.curves[0])

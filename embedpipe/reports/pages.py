@@ -17,7 +17,7 @@ from .thumbnails import KEEP_BELOW, Pick, media_type
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["plural", "write_page"]
+__all__ = ["check_type", "plural", "write_page"]
 
 
 def write_page(
@@ -51,6 +51,12 @@ def write_page(
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}.") from error
     return path
+
+
+def check_type(value: Any, kind: type, hint: str) -> None:
+    """Refuse an argument of another type."""
+    if not isinstance(value, kind):
+        raise UsageError(f"expected {kind.__name__}, got {type(value).__name__}: {hint}.")
 
 
 def plural(count: int, noun: str) -> str:

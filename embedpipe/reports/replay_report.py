@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .charts import Axis, HeatMap, Series, heat_map
-from .pages import write_page
+from .pages import check_type, write_page
 from .replay_headline import ReplayMetric, headline, ranked, verdict_of
 from .study_report import (
     StudyData,
@@ -142,6 +142,9 @@ def replay_of(
 
     O(S·T²) time and memory for S runs of T experiences.
     """
+    from ..experiments import ReplayResults
+
+    check_type(results, ReplayResults, "give the results of a replay study")
     summary = results.summary() if summary is None else summary
     keys = dict.fromkeys((row.setting.stream, row.setting.head) for row in summary.rows)
     metrics = _metrics(summary.metrics)
@@ -445,6 +448,7 @@ def write_replay(path: str | Path, data: ReplayData) -> Path:
     >>> "final accuracy 0.913" in write_replay(tmp / "report.html", data).read_text()
     True
     """
+    check_type(data, ReplayData, "give the result of `replay_of`")
     return write_page(
         path, "replay.html.j2", data, data.result, data.comparison, failures=data.failures
     )

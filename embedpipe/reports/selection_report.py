@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .pages import plural, write_page
+from .pages import check_type, plural, write_page
 from .thumbnails import Pick, thumbnails_of
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def write_selection(path: str | Path, data: SelectionData) -> Path:
     >>> "1 image to label next" in write_selection(tmp / "picks.html", data).read_text()
     True
     """
+    check_type(data, SelectionData, "give the result of `selection_of`")
     return write_page(
         path,
         "selection.html.j2",

@@ -347,3 +347,17 @@ def test_measures_on_the_test_rows_by_hand() -> None:
     assert record.macro_f1 == pytest.approx((4 / 5 + 4 / 6 + 0) / 3)
     # Bins of 1/15: 0.7 holds three rows, two right; 0.9 holds three, two right.
     assert record.ece == pytest.approx((abs(2.1 - 2) + abs(2.7 - 2)) / 6, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        (np.zeros((3, 2, 2)), "`matrix` must have the shape (n, d); got (3, 2, 2)."),
+        (np.zeros(3), "`matrix` must have the shape (n, d); got (3,)."),
+        (np.array([["a"], ["b"]]), "`matrix` must contain real numbers; its dtype is <U1."),
+    ],
+)
+def test_a_matrix_of_another_shape_is_refused(matrix: np.ndarray, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Problem.from_arrays(matrix, ["a"] * len(matrix), range(len(matrix)))
+    assert str(caught.value) == message

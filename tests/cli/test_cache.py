@@ -20,8 +20,18 @@ def test_cache(call: Callable[..., Outcome], photos: Callable[..., Path], tmp_pa
     fragment.write_bytes(b"")
     verified = call("cache", "verify", "--json")
     assert verified.status == 1
-    problems = {"problems": [{"path": str(fragment), "reason": "empty"}]}
-    assert json.loads(verified.out) == problems
+    message = (
+        "1 file is damaged. Run `embedpipe cache gc` to remove damaged files; the next `embed` "
+        "computes them again."
+    )
+    assert json.loads(verified.out) == {
+        "problems": [{"path": str(fragment), "reason": "empty"}],
+        "error": message,
+        "kind": "DamagedFileError",
+        "status": 1,
+    }
+    assert verified.err == f"embedpipe: {message}\n"
+    assert call("cache", "verify").out == f"{fragment}: empty\n"
     assert call("embed", photos(5), "--precision", "fp32").error() == (
         1,
         f"embedpipe: {fragment} is not a whole fragment. Run `embedpipe cache gc` to remove "

@@ -431,6 +431,21 @@ def test_the_log_has_a_line_per_minute_and_none_for_short_work(
     assert [re.sub(STAMP, "", line) for line in lines] == ["Downloading 9,000"]
 
 
+def test_the_loading_of_a_backbone_is_not_part_of_the_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    lines: list[str] = []
+    log = progress.Log(lines.append)
+    for second in range(60, 100):  # 60 seconds before the first of 40 batches
+        now[0] = float(second)
+        log.stage("embed", 64 * (second - 59), 64 * 40)
+    texts = [re.sub(STAMP, "", line) for line in lines]
+    assert texts[0] == "Embedding 64 of 2,560 (2 %)"
+    assert texts[1] == "Embedding 704 of 2,560 (27 %), about 30 seconds left"
+
+
 def test_rounds_are_lines_of_the_log(workspace: Path, photos: Callable[..., Path]) -> None:
     _, _, err = invoke(
         "run", photos(20, 2), "--backbone", "toy", "--initial-size", 4, "--batch-size", 2,

@@ -9,8 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import embedpipe as ep
 from embedpipe.errors import UsageError
-from embedpipe.reports import Curve, Pick, ReportData, Round, make_thumbnail, write_report
+from embedpipe.reports import (
+    Curve,
+    Pick,
+    ReportData,
+    Round,
+    make_thumbnail,
+    write_checks,
+    write_report,
+    write_selection,
+)
 
 EVIL = "<script>alert('1')</script>\"&.jpg"
 VOID = {"meta", "link", "img"}
@@ -225,3 +235,49 @@ def test_data_that_are_not_valid_raise_an_error(tmp_path, curves, message):
         write_report(tmp_path / "r.html", ReportData("t", (), curves))
     assert str(error.value) == message
     assert list(tmp_path.iterdir()) == []
+
+
+RESULTS = "give the results of an experiment"
+LOOPS = "give a list of loops, or use `comparison_of` for the results of an experiment"
+WRONG_ARGUMENTS = {
+    "a report of results": (ep.report_of, "expected Sequence, got ndarray: " + LOOPS),
+    "a report of arrays": (
+        lambda array: ep.report_of([array]), "expected ActiveLoop, got ndarray: " + LOOPS,
+    ),
+    "a report of nothing": (
+        lambda array: ep.report_of([]), "there is no loop for the report: give at least one",
+    ),
+    "a comparison": (ep.comparison_of, "expected Results, got ndarray: " + RESULTS),
+    "a replay study": (
+        ep.replay_of, "expected ReplayResults, got ndarray: give the results of a replay study",
+    ),
+    "a figure": (
+        lambda array: ep.write_figure(array, "x.svg"),
+        "expected Results, got ndarray: " + RESULTS,
+    ),
+    "a figure of a replay study": (
+        lambda array: ep.write_replay_figure("x.svg", array),
+        "expected ReplayData, got ndarray: give the result of `replay_of`",
+    ),
+    **{
+        f"the page of {maker}": (
+            lambda array, write=write: write("x.html", array),
+            f"expected {kind}, got ndarray: give the result of `{maker}`",
+        )
+        for write, kind, maker in (
+            (ep.write_report, "ReportData", "report_of"),
+            (ep.write_comparison, "ComparisonData", "comparison_of"),
+            (ep.write_replay, "ReplayData", "replay_of"),
+            (write_checks, "ChecksData", "checks_of"),
+            (write_selection, "SelectionData", "selection_of"),
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG_ARGUMENTS)
+def test_an_argument_of_another_type_is_a_usage_error(case):
+    call, message = WRONG_ARGUMENTS[case]
+    with pytest.raises(UsageError) as caught:
+        call(np.zeros((2, 2)))
+    assert str(caught.value) == f"{message}."
