@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from .errors import UnknownNameError, UsageError
 
 __all__ = [
+    "ASK",
     "NOISE_KINDS",
     "DatasetOptions",
     "EmbedOptions",
@@ -31,6 +32,7 @@ __all__ = [
     "ReplayFields",
     "documented",
     "option",
+    "read_folder_labels",
 ]
 
 NOISE_KINDS = ("symmetric", "confusable")
@@ -88,6 +90,17 @@ def documented(kind: type[T]) -> type[T]:
     return kind
 
 
+ASK = "ask"
+
+
+def read_folder_labels(text: str) -> bool | str:
+    """Return the value of the option ``--folder-labels``."""
+    values: dict[str, bool | str] = {"yes": True, "no": False, ASK: ASK}
+    if text not in values:
+        raise UsageError(f"--folder-labels {text}: give yes, no or ask.")
+    return values[text]
+
+
 @dataclass(frozen=True)
 class DatasetOptions:
     """The arguments of `load_dataset`."""
@@ -102,6 +115,14 @@ class DatasetOptions:
     )
     download: bool = option(False, "Download a registered dataset from its public source")
     within: str | Path | None = option(None, "Refuse a manifest with paths outside this folder")
+    folder_labels: bool | Any = option(
+        None,
+        "Whether folder names are the classes of the images; an answer is remembered [default: yes "
+        "if the layout is unmistakable, else ask on a terminal, else no]",
+        metavar="yes|no|ask",
+        type=str,
+        read=read_folder_labels,
+    )
 
 
 @documented

@@ -40,6 +40,7 @@ def select(
     labelled: ArrayLike | None = None,
     labels: ArrayLike | Mapping[str, str] | None = None,
     candidates: ArrayLike | None = None,
+    declined: ArrayLike | None = None,
     head: Any = "logistic",
     seed: int = 0,
     index: Index | str = "exact",
@@ -61,6 +62,9 @@ def select(
         from item ids to labels; then omit `labelled`.
     candidates
         Rows that can be selected; by default all rows outside the test and validation splits.
+    declined
+        Rows that are not selected although they have no label, such as skipped images. Copies of
+        them are not selected either.
     head
         Classifier for strategies that need predictions: a spec string or a scikit-learn classifier.
         The classifier is fitted only if the strategy needs predictions.
@@ -100,6 +104,7 @@ def select(
         labelled=labelled,
         labels=labels,
         candidates=candidates,
+        declined=declined,
         head=head,
         seed=seed,
         index=index,
@@ -115,6 +120,7 @@ def pool_of(
     labelled: ArrayLike | None = None,
     labels: ArrayLike | Mapping[str, str] | None = None,
     candidates: ArrayLike | None = None,
+    declined: ArrayLike | None = None,
     head: Any = "logistic",
     seed: int = 0,
     index: Index | str = "exact",
@@ -130,8 +136,10 @@ def pool_of(
         labelled, labels = rows_of_labels(embeddings, labels)
     if candidates is None and isinstance(embeddings, Embeddings):
         candidates = default_candidates(embeddings)
-    pool: Pool = Pool(
-        np.asarray(embeddings),
+    matrix = np.asarray(embeddings)
+    pool: Pool = RoundPool(
+        matrix,
+        declined=checked_rows([] if declined is None else declined, len(matrix), "declined"),
         labelled=labelled,
         labels=labels,
         head=(
@@ -244,6 +252,7 @@ def groups(
     labelled: ArrayLike | None = None,
     labels: Mapping[str, str] | None = None,
     candidates: ArrayLike | None = None,
+    declined: ArrayLike | None = None,
     metric: str = METRIC,
 ) -> list[Group]:
     """Return the group of items that each pick represents.
@@ -254,7 +263,7 @@ def groups(
 
     Parameters
     ----------
-    embeddings, labelled, labels, candidates
+    embeddings, labelled, labels, candidates, declined
         The same as in `select`.
     picks
         (n,) distinct rows, such as ``Selection.rows``.
@@ -272,7 +281,9 @@ def groups(
     >>> found[1].distances.tolist()
     [2.0]
     """
-    pool = pool_of(embeddings, labelled=labelled, labels=labels, candidates=candidates)
+    pool = pool_of(
+        embeddings, labelled=labelled, labels=labels, candidates=candidates, declined=declined
+    )
     pool.check_finite()
     vectors = vectors_of(pool.embeddings, metric)
     chosen = checked_rows(picks, len(pool.embeddings), "picks")  # (n,)

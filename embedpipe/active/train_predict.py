@@ -84,6 +84,11 @@ class Prediction:
     judged: int
     note: str
 
+    @property
+    def confidences(self) -> NDArray[Any]:
+        """(n,) probabilities of the predicted classes."""
+        return np.asarray(self.probabilities.max(axis=1))
+
 
 def train(
     embeddings: Embeddings,

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from .._text import printable
-from .label_log import labels_of_items, labels_of_log
-from .options import EmbedArguments, Images
+from .label_log import GivenLabels
+from .options import EmbedArguments, Images, LabelSourceOrOwn
 from .session import Session
 
 __all__ = ["check"]
@@ -20,14 +20,7 @@ def check(
     session: Session,
     data: Images,
     embed_options: EmbedArguments,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="Labels to check: .csv, .jsonl or .parquet with the columns path and label "
-            "[default: the labels of the dataset, else the label log]",
-            show_default=False,
-        ),
-    ] = None,
+    labels: LabelSourceOrOwn,
     pixels: Annotated[
         bool,
         typer.Option(
@@ -54,26 +47,23 @@ def check(
     from ..checks import as_dict
     from ..checks import check as run_checks
     from ..index import check_kind
-    from ..labels import read_labels
 
     if index != "auto":
         check_kind(index)
-    known = None if labels is None else read_labels(labels)
-    embeddings = session.embed(data, embed_options)
-    if known is not None:
-        known = labels_of_items(session, embeddings.dataset, known)
-    elif all(item.label is None for item in embeddings.items):
-        known = labels_of_log(session, embeddings, required=False) or None
+    given = GivenLabels(session, labels)
+    embeddings = session.embed(data, embed_options, uses_classes=True)
+    known = given.or_true(embeddings)
     started = time.monotonic()
     with session.counting() as update:
         checked = run_checks(
             embeddings,
-            labels=known,
+            labels=known.labels,
             pixels=pixels,
             index=index,
             progress=lambda stage, done, total: update(done, total, _STAGES[stage]),
         )
     result = as_dict(embeddings, checked)
+    result |= known.facts()
     result["seconds"] = round(time.monotonic() - started, 4)
     if report is not None:
         from ..reports import checks_of, write_checks

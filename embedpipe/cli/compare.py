@@ -15,6 +15,7 @@ from .._options import (
     OracleOptions,
 )
 from ..errors import UsageError
+from .label_log import with_true_labels
 from .options import Embed, EmbedArguments
 from .parameters import Use
 from .session import Session
@@ -90,7 +91,10 @@ def compare(
 
     def opened(entry: DatasetEntry, backbone: str) -> Embeddings:
         changes = {"backbone": backbone, "max_failures": embed_options.max_failures}
-        return session.embed(entry, Embed(**{**vars(grid.embed), **changes}))
+        embeddings = session.embed(
+            entry, Embed(**{**vars(grid.embed), **changes}), uses_classes=True
+        )
+        return with_true_labels(session, embeddings)[0]
 
     problems = grid.problems(opened)
     results = study.run(Experiment(problems, workspace=session.workspace, **options).run)

@@ -12,7 +12,8 @@ import typer
 
 from .._options import DatasetOptions
 from .._text import printable
-from .label_log import labels_of_items
+from ..errors import UsageError
+from .label_log import GivenLabels
 from .options import Embed, EmbedArguments, Head, Images, Index, LabelInputs
 from .session import Session, failures_of
 
@@ -95,12 +96,15 @@ def select(
         typer.Option(help="File for an HTML page with the picks", show_default=False),
     ] = None,
 ) -> None:
-    """Choose the images to label next."""
+    """Choose the images to label next.
+
+    The images that are labelled, skipped or unsure in the label log are not chosen.
+    """
     from ..active import groups as groups_of
     from ..active import select as choose
     from ..heads import get_head
     from ..index import check_kind
-    from ..labels import read_labels, table_format
+    from ..labels import table_format
     from ..strategies import get_strategy
     from ..strategies.strategy import METRIC
 
@@ -108,11 +112,16 @@ def select(
     chooser, _ = get_strategy(strategy), get_head(head)
     check_kind(index)
     if output is not None:
-        table_format(output)
+        table_format(output, UsageError)
         _check_output(output)
-    known = {} if inputs.labels is None else read_labels(inputs.labels)
+    given = GivenLabels(session, inputs)
     embeddings = session.embed(data, embed_options)
-    known = labels_of_items(session, embeddings.dataset, known)
+    known = given.or_log(embeddings)
+    if known.labels or known.declined:
+        seen = f"; {len(known.declined):,} skipped or unsure" if known.declined else ""
+        session.remark(f"{known}{seen}.")
+    labels = known.labels or None
+    declined = [row for row, item in enumerate(embeddings.items) if item.id in known.declined]
     examples = _examples(session, embeddings, inputs.examples, embed_options)
     metadata = _metadata(embeddings, inputs.metadata)
     started = time.monotonic()
@@ -120,7 +129,8 @@ def select(
         embeddings,
         n,
         strategy,
-        labels=known or None,
+        labels=labels,
+        declined=declined,
         head=head,
         seed=seed,
         index=index,
@@ -131,13 +141,16 @@ def select(
     similar = []
     if groups:
         metric = chooser.metric or METRIC
-        similar = groups_of(embeddings, chosen.rows, labels=known or None, metric=metric)
+        similar = groups_of(
+            embeddings, chosen.rows, labels=labels, declined=declined, metric=metric
+        )
     picks = _picks(embeddings, chosen, similar, groups)
     if output is not None:
         _write_picks(output, picks)
     result = {
         "strategy": strategy,
         "n": len(picks),
+        **known.facts(),
         "picks": picks,
         "diagnostics": {name: _plain(value) for name, value in chosen.diagnostics.items()},
         "seconds": round(seconds, 4),
@@ -151,7 +164,7 @@ def select(
             strategy=strategy,
             groups=similar,
             members=groups,
-            facts=(("labels", f"{len(known):,}"),),
+            facts=(("labels", f"{len(known.labels):,}"),),
             details=(("seed", str(seed)),),
             command=session.typed,
         )
@@ -206,7 +219,7 @@ def _metadata(embeddings: Embeddings, path: Path | None) -> dict[str, NDArray[np
 
 def _check_output(output: Path) -> None:
     """Refuse to overwrite a file that contains labels."""
-    from ..errors import EmbedpipeError, UsageError
+    from ..errors import EmbedpipeError
     from ..tables import read_table
 
     if not output.exists():

@@ -1,12 +1,15 @@
-"""Access of the commands to the label log of the workspace."""
+"""Labels for the commands: of the label log, of a file, or of the dataset itself."""
 
 from __future__ import annotations
 
 import getpass
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..errors import LabelError
+from ..errors import LabelError, UnmatchedError
+from .options import LabelSource
 from .session import Session
 
 if TYPE_CHECKING:
@@ -15,13 +18,185 @@ if TYPE_CHECKING:
     from ..labels import Current, Matched
 
 __all__ = [
+    "DATASET",
+    "LOG",
+    "GivenLabels",
+    "KnownLabels",
     "classes_of_log",
     "content_of",
     "current_labels",
-    "labels_of_items",
-    "labels_of_log",
     "login_name",
+    "true_labels",
+    "with_corrections",
+    "with_true_labels",
 ]
+
+LOG, FILE, DATASET, BOTH = "log", "file", "dataset", "log and dataset"
+"""Values of ``labels_from``."""
+
+_PHRASES = {
+    LOG: "from the label log",
+    FILE: "from the label file",
+    DATASET: "of the dataset",
+    BOTH: "from the label log and of the dataset",
+}
+
+
+@dataclass(frozen=True)
+class KnownLabels:
+    """The labels of items with a vector, and where they came from.
+
+    `declined` are the items without a label that a person has seen: skipped, unsure or accepted.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    source: str | None = None
+    declined: Collection[str] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """Return the source and the number of the labels for JSON."""
+        return {"labels_from": self.source, "labelled": len(self.labels)}
+
+    def __str__(self) -> str:
+        noun = "label" if len(self.labels) == 1 else "labels"
+        origin = f" {_PHRASES[self.source]}" if self.source and self.labels else ""
+        return f"{len(self.labels):,} {noun}{origin}"
+
+
+class GivenLabels:
+    """The option ``--labels`` of a command; a label file is read at once."""
+
+    def __init__(self, session: Session, given: LabelSource) -> None:
+        from ..labels import read_labels
+
+        self._session, self._given = session, given
+        self._choice = None if given.labels is None else str(given.labels)
+        self._read: dict[str, str] | None = None
+        if self._choice not in (None, DATASET, "none"):
+            self._read = read_labels(Path(str(self._choice)))
+
+    def known(self, embeddings: Embeddings) -> KnownLabels | None:
+        """Return the labels of the option; None without the option."""
+        if self._choice is None:
+            return None
+        if self._read is not None:
+            return self._of_file(embeddings, self._read)
+        own = {} if self._choice == "none" else _own_labels(embeddings)
+        return KnownLabels(own, DATASET if own else None)
+
+    def or_log(self, embeddings: Embeddings, *, required: bool = False) -> KnownLabels:
+        """Return the labels of the option; without the option, those of the label log."""
+        known = self.known(embeddings)
+        return _labels_of_log(self._session, embeddings, required) if known is None else known
+
+    def for_training(self, embeddings: Embeddings) -> KnownLabels:
+        """Return the labels of `or_log`; the dataset's own labels only of its training images."""
+        known = self.or_log(embeddings, required=True)
+        if known.source != DATASET:
+            return known
+        held_out = {item.id for item in embeddings.items if item.split in ("test", "validation")}
+        kept = {path: label for path, label in known.labels.items() if path not in held_out}
+        return KnownLabels(kept, DATASET)
+
+    def or_true(self, embeddings: Embeddings) -> KnownLabels:
+        """Return the labels of the option; without the option, the true labels."""
+        known = self.known(embeddings)
+        return true_labels(self._session, embeddings) if known is None else known
+
+    def _of_file(self, embeddings: Embeddings, labels: Mapping[str, str]) -> KnownLabels:
+        found = self._of_items(embeddings.dataset, labels)
+        readable = {item.id for item in embeddings.items}
+        unreadable = [path for path in found if path not in readable]
+        if unreadable:
+            self._session.remark(
+                f"left out labels of unreadable images: {len(unreadable)}, such as "
+                f"{unreadable[0]!r}."
+            )
+        return KnownLabels({path: found[path] for path in found if path in readable}, FILE)
+
+    def _of_items(self, dataset: Dataset, labels: Mapping[str, str]) -> dict[str, str]:
+        """Return labels by item id, and remark on rewritten and unknown paths."""
+        from ..labels import PathResolver, resolve_labels, rows_for
+        from ..labels.matching import format_rewritten
+
+        if not labels:
+            return {}
+        found, rewritten = resolve_labels(labels, PathResolver.of(dataset))
+        if rewritten:
+            self._session.remark(f"{format_rewritten(rewritten)}.")
+        ids = [item.id for item in dataset.items]
+        unknown = found.keys() - set(ids)
+        if unknown and not self._given.skip_unknown:
+            try:
+                rows_for(found, ids)
+            except LabelError as error:
+                some = len(unknown) < len(found)
+                hint = " --skip-unknown leaves these labels out." if some else ""
+                raise UnmatchedError(f"{error}{hint}", matched=some) from None
+        if unknown:
+            self._session.remark(
+                f"left out labels of images that are not in the dataset: {len(unknown)}, such as "
+                f"{min(unknown)!r}."
+            )
+        return {path: label for path, label in found.items() if path not in unknown}
+
+
+def true_labels(session: Session, embeddings: Embeddings) -> KnownLabels:
+    """Return the labels of the log, and the dataset's own labels of the other images.
+
+    If the two have no class in common, the labels of the log are returned alone.
+    """
+    own, logged = _own_labels(embeddings), _labels_of_log(session, embeddings)
+    if not logged.labels:
+        return KnownLabels(own, DATASET if own else None)
+    if not own or own.keys() <= logged.labels.keys():
+        return logged
+    if set(own.values()).isdisjoint(logged.labels.values()):
+        session.remark(
+            f"The label log ({_some(logged.labels)}) and the dataset's own labels ({_some(own)}) "
+            "have no class in common: only the labels of the log are used."
+        )
+        return logged
+    return KnownLabels({**own, **logged.labels}, BOTH)
+
+
+def with_true_labels(session: Session, embeddings: Embeddings) -> tuple[Embeddings, KnownLabels]:
+    """Return the embeddings with their `true_labels`."""
+    known = true_labels(session, embeddings)
+    if known.source == DATASET or not known.labels:
+        return embeddings, known
+    return embeddings.with_labels(known.labels), known
+
+
+def with_corrections(session: Session, embeddings: Embeddings) -> Embeddings:
+    """Return the embeddings with the log's labels of images that the dataset labels too."""
+    own = _own_labels(embeddings)
+    logged = _labels_of_log(session, embeddings).labels if own else {}
+    corrected = {item: logged.get(item, label) for item, label in own.items()}
+    return embeddings if corrected == own else embeddings.with_labels(corrected)
+
+
+def _own_labels(embeddings: Embeddings) -> dict[str, str]:
+    return {item.id: item.label for item in embeddings.items if item.label is not None}
+
+
+def _labels_of_log(session: Session, embeddings: Embeddings, required: bool = False) -> KnownLabels:
+    """Return the labels of the label log, without labels of edited and damaged files."""
+    ids = [item.id for item in embeddings.items]
+    content = dict(zip(ids, embeddings.content_ids, strict=True))
+    found = current_labels(session, embeddings.dataset.name, content, required=required)
+    labels = {
+        path: now.label
+        for path, now in found.items()
+        if now.kind == "label" and now.label is not None
+    }
+    return KnownLabels(labels, LOG if labels else None, found.keys() - labels.keys())
+
+
+def _some(labels: Mapping[str, str]) -> str:
+    """Return up to three classes as text."""
+    names = sorted(set(labels.values()))
+    return ", ".join([*names[:3], *(["…"] if names[3:] else [])])
 
 
 def login_name() -> str | None:
@@ -51,31 +226,6 @@ def classes_of_log(session: Session, dataset: Dataset) -> list[str]:
         return []
     with LabelLog(session.workspace.labels) as log:
         return log.classes(dataset.name)
-
-
-def labels_of_log(
-    session: Session, embeddings: Embeddings, *, required: bool = True
-) -> dict[str, str]:
-    """Return the labels of the label log by path; skips and edited files are left out."""
-    ids = [item.id for item in embeddings.items]
-    content = dict(zip(ids, embeddings.content_ids, strict=True))
-    found = current_labels(session, embeddings.dataset.name, content, required=required)
-    return {path: current.label for path, current in found.items() if current.label is not None}
-
-
-def labels_of_items(
-    session: Session, dataset: Dataset, labels: Mapping[str, str]
-) -> dict[str, str]:
-    """Return the labels of a file by item id, and remark on rewritten paths."""
-    from ..labels import PathResolver, resolve_labels
-    from ..labels.matching import format_rewritten
-
-    if not labels:
-        return {}
-    found, rewritten = resolve_labels(labels, PathResolver.of(dataset))
-    if rewritten:
-        session.remark(f"{format_rewritten(rewritten)}.")
-    return found
 
 
 def current_labels(

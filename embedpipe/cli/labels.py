@@ -13,8 +13,9 @@ import typer
 from .._options import DatasetOptions
 from ..errors import UnmatchedError, UsageError
 from .label_log import classes_of_log, content_of, current_labels, login_name
-from .options import EmbedArguments
+from .options import Embed, EmbedArguments
 from .session import Session
+from .train import MinConfidence, format_left_out, predicted_by
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from ..labels.matching import Counted
 
 __all__ = ["export", "import_"]
+
+BY_PREDICTION = "by_prediction"
+"""Option of formats that sort images without a label by their predicted class."""
 
 FormatName = Annotated[
     str,
@@ -147,8 +151,13 @@ def export(
     embed_options: EmbedArguments,
     predictions: Annotated[
         Path | None,
-        typer.Option(help="Output of `predict`, for formats with predictions", show_default=False),
+        typer.Option(
+            help="Model of `train`, or output of `predict`: also export predictions. imagefolder "
+            "sorts the images without a label by their predicted class",
+            show_default=False,
+        ),
     ] = None,
+    min_confidence: MinConfidence = None,
     everything: Annotated[
         bool,
         typer.Option(
@@ -180,13 +189,22 @@ def export(
     """Export the labels of the label log in a format of another program.
 
     Labels follow files that were moved or renamed; files that changed after labelling have no
-    label. Only the format lightly uses the backbone, because it contains vectors.
+    label. The backbone is used for the format lightly, which contains vectors, and for the
+    predictions of a model.
     """
     from ..labels import formats
 
     format_ = formats[form]
     _check_export(format_, everything, link, image_url, classes or ())
-    predicted = _read_predictions(predictions) if predictions else {}
+    predicted: dict[str, Labelled] = {}
+    if predictions is not None:
+        _check_predictions(format_)
+        predicted = _predictions(session, data, predictions, embed_options)
+    elif min_confidence is not None:
+        raise UsageError("--min-confidence needs --predictions.")
+    limit = min_confidence or 0.0
+    unsure = {path for path, each in predicted.items() if (each.score or 0.0) < limit}
+    predicted = {path: each for path, each in predicted.items() if path not in unsure}
     options: dict[str, Any] = {}
     with_vectors = "embeddings" in format_.write_options
     if with_vectors:
@@ -209,14 +227,26 @@ def export(
         options |= _address_of_images(session, dataset, image_url)
     if link:
         options["link_to"] = _linked(dataset)
+    if predicted and BY_PREDICTION in format_.write_options:
+        options[BY_PREDICTION] = True
     open_image = None if link else dataset.source.read_one
     format_.write(output, items, open_image, existing=content, **options)
     exported = [item for item in items if _contains(format_, item)]
     missing = Counter(item.status for item in items if not _contains(format_, item))
+    by_prediction = sum(item.is_only_predicted for item in exported)
+    below = sum(path not in current for path in unsure)
     text = f"{output}: {len(exported)} items"
+    text += f", {by_prediction} of them only predicted" if by_prediction else ""
     for status in ("skip", "unsure"):
         text += f"; {missing[status]} {status} left out" if missing[status] else ""
-    session.finish({"items": len(exported), "output": str(output)}, text)
+    text += f"; {format_left_out(below, min_confidence)}" if below else ""
+    result = {
+        "items": len(exported),
+        "predicted": by_prediction,
+        "left_out": below,
+        "output": str(output),
+    }
+    session.finish(result, text)
 
 
 def _check_export(
@@ -238,6 +268,38 @@ def _check_export(
         raise UsageError(f"--image-url: the format {name} contains no addresses of images.")
     if classes and "classes" not in format_.write_options:
         raise UsageError(f"--class: the format {name} contains no list of classes.")
+
+
+def _check_predictions(format_: Format) -> None:
+    """Refuse predictions for a format that cannot contain them."""
+    from ..labels import formats
+
+    def holds(each: Format) -> bool:
+        return "prediction" in each.carries or BY_PREDICTION in each.write_options
+
+    if not holds(format_):
+        others = sorted(name for name in formats if holds(formats[name]))
+        raise UsageError(
+            f"--predictions: the format {format_.name} cannot contain predictions; the formats "
+            f"{', '.join(others)} can."
+        )
+
+
+def _predictions(
+    session: Session, data: DatasetOptions, path: Path, embed_options: Embed
+) -> dict[str, Labelled]:
+    """Return the predictions of a model, or those of a table that `predict` wrote, by path."""
+    from ..labels import Labelled
+    from ..tables import SUFFIXES
+
+    if path.suffix.lower() in SUFFIXES:
+        return _read_predictions(path)
+    _, found = predicted_by(session, data, path, embed_options, uses_classes=False)
+    rows = zip(found.ids, found.labels.tolist(), found.confidences.tolist(), strict=True)
+    return {
+        item: Labelled(item, prediction=str(label), score=confidence)
+        for item, label, confidence in rows
+    }
 
 
 def _read_predictions(path: Path) -> dict[str, Labelled]:
@@ -297,4 +359,5 @@ def _contains(format_: Format, item: Labelled) -> bool:
         or format_.holds_unlabelled
         or item.status in format_.carries
         or (item.prediction is not None and "prediction" in format_.carries)
+        or (item.is_only_predicted and BY_PREDICTION in format_.write_options)
     )

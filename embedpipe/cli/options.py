@@ -24,6 +24,8 @@ __all__ = [
     "Images",
     "Index",
     "LabelInputs",
+    "LabelSource",
+    "LabelSourceOrOwn",
     "Tracking",
 ]
 
@@ -119,12 +121,36 @@ class Tracking:
 
 
 @dataclass(frozen=True)
-class LabelInputs:
+class LabelSource:
+    """The labels of a command."""
+
+    labels: str | None = option(
+        None,
+        "Labels: a .csv, .jsonl or .parquet file with the columns path and label; dataset: the "
+        "dataset's own labels; none: no labels [default: the label log of the workspace]",
+        metavar="FILE|dataset|none",
+    )
+    skip_unknown: bool = option(
+        False, "Leave out paths of the label file that are not in the dataset"
+    )
+
+
+LabelSourceOrOwn = Annotated[
+    LabelSource,
+    Use(
+        labels={
+            "help": "Labels: a .csv, .jsonl or .parquet file with the columns path and label; "
+            "dataset: the dataset's own labels; none: no labels [default: the label log of the "
+            "workspace, and the dataset's own labels of other images]"
+        }
+    ),
+]
+
+
+@dataclass(frozen=True)
+class LabelInputs(LabelSource):
     """Labels, example images and metadata of the items."""
 
-    labels: Path | None = option(
-        None, "Known labels: .csv, .jsonl or .parquet with the columns path and label"
-    )
     examples: Sequence[str] = option(
         factory=list,
         help="Example for combine(similarity): an item's id, or a folder or archive of example "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from .._options import DatasetOptions, ReplayFields, option
 from ..errors import UnknownNameError, UsageError
+from .label_log import with_true_labels
 from .options import EmbedArguments
 from .parameters import Use
 from .session import Session
@@ -152,7 +153,9 @@ def replay(
     running = StudyRun(session, run_options)
     stream.check()
     _check(study)
-    embeddings = session.embed(data, embed_options)
+    by_folder = stream.stream == "folders"
+    embeddings = session.embed(data, embed_options, uses_classes=not by_folder)
+    embeddings, _ = with_true_labels(session, embeddings)
     options = vars(run_options.with_seeds(study))
     streams = stream.streams(embeddings)
     results = running.run(ReplayStudy(streams, workspace=session.workspace, **options).run)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._options import DatasetOptions, ImbalanceOptions, LoopFields
+from .label_log import LOG, KnownLabels, with_true_labels
 from .options import EmbedArguments, Index, Tracking
 from .session import Session
 
@@ -80,10 +81,11 @@ def run(
         bool, typer.Option(help="Also run random selection, for comparison in the report")
     ] = True,
 ) -> None:
-    """Run an active-learning loop with the dataset's own labels as answers.
+    """Run an active-learning loop with known labels as answers.
 
-    The accuracy is measured on the test split. After an interruption, the same command continues
-    with the same picks.
+    The answers are the labels of the label log, and the dataset's own labels of other images.
+    Images without a label are left out. The accuracy is measured on the test split. After an
+    interruption, the same command continues with the same picks.
     """
     from ..active import LoopOptions, Problem
     from ..experiments.grid_file import imbalanced
@@ -92,7 +94,11 @@ def run(
     options = LoopOptions(**vars(loop))  # checked before the embedding
     check_kind(index)
     tracking_context = session.tracker(tracking.tracker)
-    embeddings = session.embed(data, embed_options)
+    embeddings, known = with_true_labels(
+        session, session.embed(data, embed_options, uses_classes=True)
+    )
+    if known.source == LOG:
+        session.remark(f"The pool has only the images with {known}.")
     problem = Problem.of(embeddings, loop.seed, index)
     if problem.untested is not None:
         session.remark(f"no accuracy: {problem.untested}")
@@ -105,11 +111,11 @@ def run(
     report = _report(loops, folder.path / "report.html", session.typed)
     shown = sys.stderr.isatty() and sys.stdout.isatty() and not session.common.quiet
     session.finish(
-        _result(loops[0], report), _text(loops[0], rounds, report, with_rounds=not shown)
+        _result(loops[0], known, report), _text(loops[0], rounds, report, with_rounds=not shown)
     )
 
 
-def _result(loop: ActiveLoop, report: Path) -> dict[str, Any]:
+def _result(loop: ActiveLoop, known: KnownLabels, report: Path) -> dict[str, Any]:
     from ..active import area_under_budget_curve
 
     tested = [r for r in loop.records if r.accuracy is not None]
@@ -121,6 +127,7 @@ def _result(loop: ActiveLoop, report: Path) -> dict[str, Any]:
         if tested
         else None,
         "copies_left_out": loop.problem.copies_left_out,
+        **known.facts(),
         "report": str(report),
     }
 

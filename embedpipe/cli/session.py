@@ -14,10 +14,11 @@ import typer
 import typer.core
 
 from .. import _workspace
-from .._options import DatasetOptions
+from .._options import ASK, DatasetOptions
 from .._registry import import_extensions
 from .._text import printable, sentence_about
 from ..errors import UsageError
+from .folder_labels import FolderAnswers
 from .options import Common, Embed, FailureLimit
 from .output import TOO_MANY_FAILURES, Output, ending, print_error
 from .parameters import KEYWORD, Parameters
@@ -41,12 +42,13 @@ class Session:
         self.common, self.given = common, given
         self.workspace = _workspace.Workspace(common.workspace)
         self.typed = printable(shlex.join(["embedpipe", *sys.argv[1:]]))
+        self._folder_answers = FolderAnswers(self.remark, may_ask=not common.json)
         self._output = output
         self._failures: list[dict[str, Any]] = []
         self._exceeded: str | None = None
 
-    def load(self, data: DatasetOptions) -> Dataset:
-        """Load the dataset."""
+    def load(self, data: DatasetOptions, *, uses_classes: bool = False) -> Dataset:
+        """Load the dataset; a command that `uses_classes` asks about doubtful folder names."""
         from ..datasets import load_dataset
         from ..datasets.load import name_conflict
 
@@ -60,20 +62,26 @@ class Session:
                 if progress is not None:
                     progress("download", done, total or 0)
 
-            return load_dataset(
+            dataset = load_dataset(
                 data.dataset,
                 source=data.source,
                 download=data.download,
                 directory=self.workspace.downloads,
                 progress=update,
                 within=data.within,
+                folder_labels=None if data.folder_labels == ASK else data.folder_labels,
             )
+        return self._folder_answers.apply(
+            self.workspace, dataset, data.folder_labels, asks=uses_classes
+        )
 
-    def embed(self, data: DatasetOptions, embed_options: Embed) -> Embeddings:
-        """Load and embed the dataset, and report its failures."""
+    def embed(
+        self, data: DatasetOptions, embed_options: Embed, *, uses_classes: bool = False
+    ) -> Embeddings:
+        """Load and embed the dataset, and report its failures; see `load` for `uses_classes`."""
         from ..embedding import embed
 
-        dataset = self.load(data)
+        dataset = self.load(data, uses_classes=uses_classes)
         for suffix, count in dataset.skipped.items():
             self.remark(
                 f"skipped {count} {suffix} files: unsupported format; convert them to JPEG or PNG"
@@ -85,6 +93,7 @@ class Session:
         for note in embeddings.report.notes:
             self.remark(note)
         self._note_failures(embeddings, embed_options.max_failures)
+        self._folder_answers.store(self.workspace, dataset.name)
         return embeddings
 
     def _note_failures(self, embeddings: Embeddings, limit: FailureLimit | None) -> None:

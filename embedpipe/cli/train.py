@@ -11,15 +11,31 @@ import typer
 
 from .._options import DatasetOptions
 from .._text import printable
-from .label_log import labels_of_items, labels_of_log
-from .options import EmbedArguments, Head, Images
+from ..errors import UsageError
+from .label_log import GivenLabels, with_corrections
+from .options import Embed, EmbedArguments, Head, Images, LabelSource
 from .session import Session
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..active import Prediction
     from ..embedding import Embeddings
 
-__all__ = ["predict", "train"]
+__all__ = ["MinConfidence", "format_left_out", "predict", "predicted_by", "train"]
+
+ORDERS = ("path", "confidence")
+
+MinConfidence = Annotated[
+    float | None,
+    typer.Option(
+        help="Leave out predictions with a lower confidence, a number from 0 to 1",
+        min=0,
+        max=1,
+        show_default=False,
+    ),
+]
 
 
 def train(
@@ -27,15 +43,8 @@ def train(
     data: DatasetOptions,
     output: Annotated[Path, typer.Option(help="File for the trained model", show_default=False)],
     embed_options: EmbedArguments,
+    labels: LabelSource,
     head: Head = "logistic",
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="Labels: .csv, .jsonl or .parquet with the columns path and label [default: the "
-            "label log of the workspace]",
-            show_default=False,
-        ),
-    ] = None,
     seed: Annotated[int, typer.Option(help="Random seed", min=0)] = 0,
 ) -> None:
     """Train a model on labels.
@@ -50,22 +59,20 @@ def train(
     """
     from ..active import train_head
     from ..heads import get_head
-    from ..labels import read_labels
 
     get_head(head)  # an unknown name is an error before the embedding
-    known = None if labels is None else read_labels(labels)
-    embeddings = session.embed(data, embed_options)
-    if known is None:
-        known = labels_of_log(session, embeddings)
-    else:
-        known = labels_of_items(session, embeddings.dataset, known)
+    given = GivenLabels(session, labels)
+    embeddings = session.embed(data, embed_options, uses_classes=True)
+    known = given.for_training(embeddings)
     started = time.monotonic()
-    trained = train_head(embeddings, known, head=head, seed=seed, output=output)
+    trained = train_head(
+        with_corrections(session, embeddings), known.labels, head=head, seed=seed, output=output
+    )
     fitted, accuracy, expected = trained.head, trained.accuracy, trained.expected
     seconds = time.monotonic() - started
     result = {
         "accuracy": accuracy.value,
-        "labelled": len(known),
+        **known.facts(),
         "classes": [str(name) for name in fitted.classes_],
         "output": str(output),
         "seconds": round(seconds, 4),
@@ -75,7 +82,7 @@ def train(
         "expected_accuracy_ci": expected.interval,
     }
     text = (
-        f"{output}: {len(known)} labels, {len(fitted.classes_)} classes, "
+        f"{output}: {known}, {len(fitted.classes_)} classes, "
         f"{_accuracy_text(accuracy.value, accuracy.note)}"
     )
     if expected.value is not None:
@@ -95,51 +102,100 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    min_confidence: MinConfidence = None,
+    sort: Annotated[
+        str, typer.Option(help="Order of the images: path, or confidence with the highest first")
+    ] = "path",
 ) -> None:
     """Predict the class of every image.
 
     Writes path, label, confidence and the probability of each class. Without --output, prints
     path, label and confidence.
     """
-    from ..active import check_spec
-    from ..active import predict as predict_items
     from ..labels import table_format
 
     if output is not None:
-        table_format(output)
-    embed_options = replace(embed_options, precision=check_spec(model, embed_options).precision)
-    embeddings = session.embed(data, embed_options)
-    prediction = predict_items(embeddings, model)
+        table_format(output, UsageError)
+    if sort not in ORDERS:
+        raise UsageError(f"--sort {sort}: give {' or '.join(ORDERS)}.")
+    embeddings, prediction = predicted_by(session, data, model, embed_options, uses_classes=True)
+    rows = _shown_rows(prediction, min_confidence, sort)
+    left_out = len(prediction.ids) - len(rows)
     result: dict[str, Any] = {
         "accuracy": prediction.accuracy,
-        "items": len(prediction.ids),
+        "items": len(rows),
+        "left_out": left_out,
         "output": None if output is None else str(output),
         "judged": prediction.judged,
         "accuracy_note": prediction.note,
     }
+    below = format_left_out(left_out, min_confidence)
     if output is None:
-        rows = result["predictions"] = _predictions(embeddings, prediction)
+        if below:
+            session.remark(f"{below}.")
+        shown = result["predictions"] = _predictions(embeddings, prediction, rows)
         lines = [
             f"{printable(row['id'])}\t{printable(row['label'])}\t{row['confidence']:.4f}"
-            for row in rows
+            for row in shown
         ]
         session.finish(result, "\n".join(lines))
         return
-    _write(output, prediction)
+    _write(output, prediction, rows)
     accuracy = _accuracy_text(prediction.accuracy, prediction.note)
-    session.finish(result, f"{printable(str(output))}: {len(prediction.ids)} items, {accuracy}")
+    text = ", ".join(filter(None, [f"{len(rows)} items", below, accuracy]))
+    session.finish(result, f"{printable(str(output))}: {text}")
 
 
-def _predictions(embeddings: Embeddings, prediction: Prediction) -> list[dict[str, Any]]:
-    best = prediction.probabilities.max(axis=1)  # (n,)
+def format_left_out(count: int, min_confidence: float | None) -> str:
+    """Return a clause about predictions below the limit; blank without any."""
+    if not count:
+        return ""
+    noun = "image" if count == 1 else "images"
+    return f"{count:,} {noun} with a confidence below {min_confidence} left out"
+
+
+def predicted_by(
+    session: Session,
+    data: DatasetOptions,
+    model: Path,
+    embed_options: Embed,
+    *,
+    uses_classes: bool,
+) -> tuple[Embeddings, Prediction]:
+    """Embed a dataset as for training, and predict its images with a saved model."""
+    from ..active import check_spec
+    from ..active import predict as predict_items
+
+    embed_options = replace(embed_options, precision=check_spec(model, embed_options).precision)
+    embeddings = session.embed(data, embed_options, uses_classes=uses_classes)
+    return embeddings, predict_items(with_corrections(session, embeddings), model)
+
+
+def _shown_rows(
+    prediction: Prediction, min_confidence: float | None, sort: str
+) -> NDArray[np.int64]:
+    """Return the rows of sufficient confidence, in the order of the output."""
+    import numpy as np
+
+    confidences = prediction.confidences  # (n,)
+    rows = np.flatnonzero(confidences >= (min_confidence or 0.0))
+    if sort == "confidence":
+        rows = rows[np.argsort(-confidences[rows], kind="stable")]
+    return rows
+
+
+def _predictions(
+    embeddings: Embeddings, prediction: Prediction, rows: NDArray[np.int64]
+) -> list[dict[str, Any]]:
+    path, confidences = embeddings.dataset.source.path, prediction.confidences
     return [
         {
-            "id": item,
-            "path": embeddings.dataset.source.path(item),
-            "label": str(label),
-            "confidence": float(confidence),
+            "id": prediction.ids[row],
+            "path": path(prediction.ids[row]),
+            "label": str(prediction.labels[row]),
+            "confidence": float(confidences[row]),
         }
-        for item, label, confidence in zip(prediction.ids, prediction.labels, best, strict=True)
+        for row in rows.tolist()
     ]
 
 
@@ -147,14 +203,14 @@ def _accuracy_text(accuracy: float | None, note: str) -> str:
     return f"no accuracy: {note}" if accuracy is None else f"accuracy {accuracy:.4f} {note}"
 
 
-def _write(output: Path, prediction: Prediction) -> None:
+def _write(output: Path, prediction: Prediction, rows: NDArray[np.int64]) -> None:
     from ..labels import write_table
 
     columns: dict[str, Any] = {
-        "path": list(prediction.ids),
-        "label": [str(label) for label in prediction.labels],
-        "confidence": prediction.probabilities.max(axis=1),
+        "path": [prediction.ids[row] for row in rows.tolist()],
+        "label": [str(label) for label in prediction.labels[rows]],
+        "confidence": prediction.confidences[rows],
     }
     for column, name in enumerate(prediction.classes):
-        columns[f"probability_{name}"] = prediction.probabilities[:, column]
+        columns[f"probability_{name}"] = prediction.probabilities[rows, column]
     write_table(columns, output)

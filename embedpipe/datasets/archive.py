@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..errors import DatasetError
 from .dataset import Item
 from .identifiers import encode_id, path_form, similar_hint
-from .layout import IMAGE_SUFFIXES, arrange, is_visible, no_images, suffix_of
+from .layout import IMAGE_SUFFIXES, PREDICTIONS, arrange, is_visible, no_images, suffix_of
 from .source import Source, Stamp
 
 __all__ = ["ArchiveSource", "MemberTable", "open_binary"]
@@ -38,6 +38,7 @@ class MemberTable:
         self.numbers = array("q")
         self.others: Counter[str] = Counter()
         self.remarks: list[str] = []
+        self.with_predictions = False
         self._folders: dict[str, str | None] = {}
 
     def add(self, name: str, numbers: tuple[int, ...]) -> None:
@@ -45,6 +46,7 @@ class MemberTable:
         suffix = suffix_of(name.rpartition("/")[2])
         if suffix not in IMAGE_SUFFIXES:
             self.others[suffix] += 1
+            self.with_predictions |= name.rpartition("/")[2] == PREDICTIONS
         elif (path := self.path(name)) is not None:
             self.rows[path] = len(self.numbers) // self.width
             self.numbers.extend(numbers)
@@ -88,6 +90,7 @@ class _Index:
     ids: list[str]
     numbers: NDArray[np.int64]  # (items, numbers of a member)
     remarks: tuple[str, ...]
+    with_predictions: bool
 
     @cached_property
     def by_form(self) -> dict[str, str]:
@@ -128,6 +131,11 @@ class ArchiveSource(Source):
     def items(self) -> list[Item]:
         """The images in the archive, sorted by id."""
         return self._index().items
+
+    @property
+    def with_predictions(self) -> bool:
+        """Whether the archive lists images in folders of predicted classes."""
+        return self._index().with_predictions
 
     @property
     def unpacked(self) -> str:
@@ -195,7 +203,8 @@ class ArchiveSource(Source):
         ids = [item.id for item in items]
         rows = [members.rows[wrapping + id] for id in ids]
         numbers = np.frombuffer(members.numbers, dtype=np.int64).reshape(-1, members.width)[rows]
-        return _Index(identity, wrapping, items, ids, numbers, tuple(members.remarks))
+        remarks = tuple(members.remarks)
+        return _Index(identity, wrapping, items, ids, numbers, remarks, members.with_predictions)
 
     def _unreadable(self, reason: object) -> DatasetError:
         return DatasetError(

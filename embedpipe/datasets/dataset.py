@@ -23,6 +23,7 @@ __all__ = [
     "SPLITS",
     "SPLIT_NAMES",
     "Dataset",
+    "FolderLabels",
     "Item",
     "canonical_split",
     "path_name",
@@ -56,6 +57,28 @@ class Item:
     label: str | None = None
     split: str | None = None
     bucket: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLabels:
+    """The folder names of a dataset that may be its classes.
+
+    Parameters
+    ----------
+    names
+        The folder names, sorted.
+    used
+        Whether the items have them as labels.
+    doubt
+        The reason why they may be no classes, as a clause; None without doubt.
+    mixed
+        Whether there are images beside the folders, or folders of predicted classes.
+    """
+
+    names: tuple[str, ...]
+    used: bool
+    doubt: str | None = None
+    mixed: bool = False
 
 
 SPLITS = ("train", "validation", "test")
@@ -108,6 +131,8 @@ class Dataset:
         The card of a named dataset.
     skipped
         Number of image files in unsupported formats, by suffix: ``{".heic": 3}``.
+    folder_labels
+        The folder names that may be classes; None for other kinds of datasets.
     listed
         Whether the user listed the items one by one.
     division
@@ -141,6 +166,7 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     card: DatasetCard | None = field(default=None, compare=False)
     skipped: Mapping[str, int] = field(default_factory=dict, compare=False)
+    folder_labels: FolderLabels | None = field(default=None, compare=False)
     listed: bool = field(default=False, compare=False)
     division: Callable[[int], Mapping[str, str]] | None = field(default=None, compare=False)
 
@@ -199,6 +225,11 @@ class Dataset:
                 yield items[item_id], decoded(content, lambda picture: picture.rgb)
             except DecodeError as error:
                 raise DatasetError(sentence_about(item_id, str(error))) from error
+
+    def with_labels(self, labels: Mapping[str, str]) -> Dataset:
+        """Return the dataset with these labels by item id; other items have no label."""
+        items = tuple(replace(item, label=labels.get(item.id)) for item in self.items)
+        return replace(self, items=items, class_names=sorted_class_names(items))
 
     def for_seed(self, seed: int) -> Dataset:
         """Return the dataset with the splits for the seed of a run.

@@ -6,16 +6,20 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import DatasetError
 from .archive import ArchiveSource, open_binary
-from .dataset import Dataset, Item, path_name, sorted_class_names
+from .dataset import Dataset, FolderLabels, Item, path_name, sorted_class_names
 from .identifiers import decode_id, encode_id, no_such_path
 from .layout import (
     IMAGE_SUFFIXES,
+    PREDICTIONS,
     UNSUPPORTED_SUFFIXES,
     arrange,
+    doubt_about,
+    images_beside,
     is_image,
     is_visible,
     no_images,
@@ -25,7 +29,15 @@ from .source import FolderSource
 from .tar_source import TarSource
 from .zip_source import ZipSource
 
-__all__ = ["ARCHIVE_SUFFIXES", "load_archive", "load_files", "load_folder", "open_archive", "walk"]
+__all__ = [
+    "ARCHIVE_SUFFIXES",
+    "load_archive",
+    "load_files",
+    "load_folder",
+    "open_archive",
+    "walk",
+    "with_folder_labels",
+]
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 """Supported suffixes of archives, in lower case."""
@@ -36,8 +48,8 @@ FolderId = tuple[int, int]
 """Device and inode of a folder."""
 
 
-def load_folder(path: str | os.PathLike[str]) -> Dataset:
-    """Return the dataset of the images in a folder."""
+def load_folder(path: str | os.PathLike[str], folder_labels: bool | None = None) -> Dataset:
+    """Return the dataset of the images in a folder; see `load_dataset` for `folder_labels`."""
     root = os.path.abspath(os.fspath(path))
     others: Counter[str] = Counter()
     wrapping, items = arrange(walk(root, others), growing=True)
@@ -45,8 +57,38 @@ def load_folder(path: str | os.PathLike[str]) -> Dataset:
         raise DatasetError(no_images(f"folder {encode_id(root)!r}", others))
     source = FolderSource(os.path.join(root, decode_id(wrapping)))
     skipped = {suffix: n for suffix, n in sorted(others.items()) if suffix in UNSUPPORTED_SUFFIXES}
-    names = sorted_class_names(items)
-    return Dataset(path_name(root), tuple(items), source, names, skipped=skipped)
+    dataset = Dataset(path_name(root), (), source, skipped=skipped)
+    predicted = os.path.exists(os.path.join(root, PREDICTIONS))
+    return _with_items(dataset, items, folder_labels, predicted=predicted)
+
+
+def with_folder_labels(dataset: Dataset, wanted: bool) -> Dataset:
+    """Return the dataset of a folder or an archive with or without its folder names as labels."""
+    _, items = arrange((item.id for item in dataset.items), growing=True)
+    return _with_items(dataset, items, wanted)
+
+
+def _with_items(
+    dataset: Dataset, items: list[Item], wanted: bool | None, *, predicted: bool = False
+) -> Dataset:
+    """Return the dataset with items from `arrange`, with or without labels from folder names.
+
+    With None, the folder names are labels if there is no doubt about them. `predicted`: whether
+    some folder names are predictions.
+    """
+    names, found = sorted_class_names(items), None
+    if names:
+        beside = images_beside(items)
+        doubt = f"images beside these folders: {beside:,}" if beside else doubt_about(items)
+        if predicted:
+            doubt = f"`{PREDICTIONS}` lists images whose folder is only a prediction"
+        used = doubt is None if wanted is None else wanted
+        found = FolderLabels(names, used, doubt, mixed=beside > 0 or predicted)
+        if not used:
+            items = [replace(item, label=None) for item in items]
+    return replace(
+        dataset, items=tuple(items), class_names=sorted_class_names(items), folder_labels=found
+    )
 
 
 def walk(root: str, others: Counter[str]) -> Iterator[str]:
@@ -101,11 +143,12 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
         ) from error
 
 
-def load_archive(path: str | os.PathLike[str]) -> Dataset:
+def load_archive(path: str | os.PathLike[str], folder_labels: bool | None = None) -> Dataset:
     """Return the dataset of the images in an archive, which is read in place."""
     source = open_archive(path)
-    items = source.items
-    return Dataset(path_name(os.fspath(path)), tuple(items), source, sorted_class_names(items))
+    dataset = Dataset(path_name(os.fspath(path)), (), source)
+    predicted = source.with_predictions
+    return _with_items(dataset, source.items, folder_labels, predicted=predicted)
 
 
 def open_archive(path: str | os.PathLike[str]) -> ArchiveSource:

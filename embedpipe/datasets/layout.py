@@ -13,22 +13,27 @@ Rules, in order, for the relative paths of all images:
    folders belong to the class above them.
 4. Images beside the class folders or outside the splits are unlabelled. Images in a class folder
    called ``_unlabeled``, ``_unlabelled`` (FiftyOne) or ``no_label`` (CVAT) are unlabelled too.
+5. By default, folder names are labels only in an unmistakable layout; see `doubt_about`.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from sys import intern
 
 from .dataset import Item, canonical_split
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "PREDICTIONS",
     "UNLABELLED",
     "UNSUPPORTED_SUFFIXES",
     "are_splits",
     "arrange",
+    "doubt_about",
+    "images_beside",
     "is_image",
     "is_visible",
     "no_images",
@@ -53,8 +58,29 @@ _SYSTEM_FILES = frozenset(
 )
 """Copies, thumbnails and deleted files that operating systems leave beside images."""
 
+PREDICTIONS = "sorted_by_prediction.csv"
+"""Name of the table in an exported folder that lists the images in folders of predicted classes."""
+
 UNLABELLED = frozenset({"_unlabeled", "_unlabelled", "no_label"})
 """Names of folders beside the class folders in which other programs put unlabelled images."""
+
+
+_MONTHS = "january february march april may june july august september october november december"
+
+_NO_CLASS = re.compile(
+    r"""[\d\s._()-]+                                  # a number or a date
+    | (19|20)\d\d([^\d].*|\d{4}.*)                   # a name that begins with a year
+    | (\d+[\s._-]*)?(MONTHS)
+    | dcim | \d{3}[a-z_]\w{4} | camera([\s_-]?roll)? | screenshots?
+    | (trip|holiday|vacation|album|import|export|backup|upload|download)s?
+    | (photo|picture|image|pic|img|file)s? | new[\s_-]folder.* | untitled.*
+    | (trip|holiday|vacation|album|day|week|event|session|batch|folder|part|roll|film|card|disc|cam
+      |camera|set|group|series|shoot)[\s_-]*(\d+|[a-z])""".replace(
+        "MONTHS", "|".join(f"{name[:3]}|{name}" for name in _MONTHS.split())
+    ),
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Pattern of folder names that are dates, numbers, or folders of cameras and albums."""
 
 
 def suffix_of(name: str) -> str:
@@ -95,6 +121,43 @@ def arrange(paths: Iterable[str], *, growing: bool = False) -> tuple[str, list[I
     if growing and not any(split for _, split in found.values()):
         wrapping, ids = "", ordered
     return wrapping, [Item(id, *found[folder]) for id, folder in zip(ids, folders, strict=True)]
+
+
+def images_beside(items: Sequence[Item]) -> int:
+    """Return the number of images beside the class folders; `items` are from `arrange`."""
+    with_classes = {item.split for item in items if item.label is not None}
+    return sum(
+        item.label is None
+        and item.split in with_classes
+        and UNLABELLED.isdisjoint(item.id.split("/"))
+        for item in items
+    )
+
+
+def doubt_about(items: Sequence[Item]) -> str | None:
+    """Return the reason why folder names may be no classes, as a clause; None without doubt.
+
+    `items` are from `arrange`. There is no doubt if the class folders are inside splits. Otherwise
+    no image may be in a deeper folder, each class must have two images, and no class may be named
+    like a date, a number, an album or a folder of a camera.
+    """
+    if any(item.split for item in items):
+        return None
+    counts = Counter(item.label for item in items if item.label is not None)
+    deeper = next((item for item in items if _is_deeper(item)), None)
+    if deeper is not None:
+        return f"`{deeper.id.rpartition('/')[0]}` is a folder inside another folder"
+    for name, count in sorted(counts.items()):
+        if count == 1:
+            return f"the folder `{name}` has only one image"
+        if _NO_CLASS.fullmatch(name):
+            return f"the folder `{name}` is named like an album or a date"
+    return None
+
+
+def _is_deeper(item: Item) -> bool:
+    """Return whether an image is in a folder inside its class folder."""
+    return item.label is not None and item.id.split("/")[-2] != item.label
 
 
 def _wrapping(ordered: list[str]) -> str:

@@ -28,6 +28,7 @@ def load_dataset(
     directory: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     within: str | os.PathLike[str] | None = None,
+    folder_labels: bool | None = None,
 ) -> Dataset:
     """Return a dataset by its name, or from a folder, an archive, a manifest or image files.
 
@@ -52,6 +53,11 @@ def load_dataset(
     within
         For an untrusted manifest: the folder that must contain all its images. Links are resolved
         before the check.
+    folder_labels
+        For a folder or an archive: whether its folder names are the labels of the images. By
+        default they are if the layout is unmistakable: class folders inside ``train/`` and
+        ``test/``, or every image in one of at least two class folders, two images in each, and no
+        folder named like a date, a number, an album or a folder of a camera.
 
     Raises
     ------
@@ -73,14 +79,17 @@ def load_dataset(
         directory=Path(DOWNLOADS if directory is None else directory),
         progress=progress,
         within=None if within is None else os.fspath(within),
+        folder_labels=_checked_choice(folder_labels),
     )
     if not isinstance(name_or_path, (str, os.PathLike)):
         if len(name_or_path) != 1:
             _refuse_options(request, "a list of files")
+            _refuse_folder_labels(request, "a list of files")
             return load_files(name_or_path)
         (name_or_path,) = name_or_path
     if isinstance(name_or_path, str) and name_or_path in datasets:
         _refuse_within(request, repr(name_or_path))
+        _refuse_folder_labels(request, repr(name_or_path))
         try:
             return datasets[name_or_path](request)
         except DatasetError as error:
@@ -104,13 +113,19 @@ def _load_path(given: str | os.PathLike[str], request: Request) -> Dataset:
         raise _missing(given)
     if request.download:
         _refuse_options(request, repr(encode_id(path)))
+    shown = repr(encode_id(path))
     if os.path.isfile(path) and suffix_of(os.path.basename(path)) in MANIFEST_SUFFIXES:
+        _refuse_folder_labels(request, shown)
         return load_manifest(path, request)
-    _refuse_options(request, repr(encode_id(path)))
+    _refuse_options(request, shown)
     if os.path.isdir(path):
-        return load_clear_tree(path) if is_clear_tree(path) else load_folder(path)
+        if not is_clear_tree(path):
+            return load_folder(path, request.folder_labels)
+        _refuse_folder_labels(request, shown)
+        return load_clear_tree(path)
     if path.lower().endswith(ARCHIVE_SUFFIXES):
-        return load_archive(path)
+        return load_archive(path, request.folder_labels)
+    _refuse_folder_labels(request, shown)
     if is_image(os.path.basename(path)):
         return load_files([path])
     raise DatasetError(
@@ -137,6 +152,20 @@ def _refuse_within(request: Request, given: str) -> None:
             f"`within` needs a manifest ({', '.join(MANIFEST_SUFFIXES)}); {given} is no manifest. "
             "Leave `within` out."
         )
+
+
+def _refuse_folder_labels(request: Request, given: str) -> None:
+    if request.folder_labels is not None:
+        raise UsageError(
+            f"`folder_labels` needs a folder or an archive of images; {given} is neither. Leave it "
+            "out."
+        )
+
+
+def _checked_choice(folder_labels: object) -> bool | None:
+    if folder_labels is None or isinstance(folder_labels, bool):
+        return folder_labels
+    raise UsageError(f"`folder_labels` must be True, False or None; got {folder_labels!r}.")
 
 
 def _missing(given: str | os.PathLike[str]) -> DatasetError | UnknownNameError:

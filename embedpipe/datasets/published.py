@@ -28,7 +28,7 @@ def load_images(request: Request) -> Dataset:
     folder for downloads. A missing archive is downloaded if the request permits it.
     """
     path = _obtain(request)
-    return load_folder(path) if path.is_dir() else load_archive(path)
+    return (load_folder if path.is_dir() else load_archive)(path, folder_labels=True)
 
 
 def _obtain(request: Request) -> Path:

@@ -43,6 +43,8 @@ class Request:
         Function that takes the number of downloaded bytes, and the total number or None.
     within
         Folder that must contain every path of a manifest; None for no limit.
+    folder_labels
+        Whether the folder names of a folder or an archive are labels; None to decide by layout.
     card
         The registered card.
     """
@@ -52,6 +54,7 @@ class Request:
     directory: Path = DOWNLOADS
     progress: Progress | None = None
     within: str | None = None
+    folder_labels: bool | None = None
     card: DatasetCard = field(default_factory=lambda: DatasetCard(""))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -134,7 +135,14 @@ class Embeddings:
 
     def for_seed(self, seed: int) -> Embeddings:
         """Return the same vectors with the splits for a seed; see `Dataset.for_seed`."""
-        dataset = self.dataset.for_seed(seed)
+        return self._of(self.dataset.for_seed(seed))
+
+    def with_labels(self, labels: Mapping[str, str]) -> Embeddings:
+        """Return the same vectors with these labels by item id; other items have no label."""
+        return self._of(self.dataset.with_labels(labels))
+
+    def _of(self, dataset: Dataset) -> Embeddings:
+        """Return the same vectors with the items of a dataset that has the same ids."""
         if dataset is self.dataset:
             return self
         items = {item.id: item for item in dataset.items}

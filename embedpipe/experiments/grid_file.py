@@ -90,6 +90,7 @@ class GridOptions:
                 download=entry.download,
                 directory=workspace.downloads,
                 within=entry.within,
+                folder_labels=entry.folder_labels,
             )
             options = replace(self.embed, backbone=backbone)
             return embed(dataset, workspace=workspace, options=options)

@@ -118,7 +118,10 @@ class Annotation:
             "num_annotation_rounds": rounds,
             "initial_size": initial_size,
         }
-        self._hidden = () if whole_paths else session.embeddings.dataset.class_names
+        dataset = session.embeddings.dataset
+        folders = dataset.folder_labels
+        names = dataset.class_names if folders is None else folders.names
+        self._hidden = () if whole_paths else names
 
     def run(self) -> Iterator[AnnotatedRound]:
         """Yield the result of each round, until the last round or until the annotator stops."""

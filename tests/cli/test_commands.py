@@ -106,7 +106,8 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     "unknown backbone": (
         ["embed", "{photos}", "--backbone", "efficientnet_lite1"], 2,
         "unknown backbone 'efficientnet_lite1'. Did you mean 'efficientnet_lite0'? Known: "
-        "efficientnet_lite0, toy. Any timm:NAME or torchvision:NAME is a backbone too.",
+        "efficientnet_lite0, toy. Any timm:NAME or torchvision:NAME is a backbone too. For a "
+        "backbone of your own, add --import MODULE.",
     ),
     "unknown timm model": (
         ["embed", "{photos}", "--backbone", "timm:resnet181"], 2,
@@ -191,7 +192,8 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     "labels for unknown paths": (
         ["select", "{photos}", "-n", 3, "--labels", "{strangers}"], 1,
         "1 of 2 labelled paths is not in the dataset: 'class9/x.jpg'. Paths must be relative to "
-        "the dataset's folder, such as 'class0/0000.jpg'. Remove the rows of deleted images.",
+        "the dataset's folder, such as 'class0/0000.jpg'. Remove the rows of deleted images. "
+        "--skip-unknown leaves these labels out.",
     ),
     "a manifest without path": (
         ["embed", "{manifest}"], 1,
@@ -214,7 +216,7 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
         "there is no model file at none. Check --model, or train one.",
     ),
     "another suffix": (
-        ["predict", "{photos}", "--model", "none", "--output", "p.xls"], 1,
+        ["predict", "{photos}", "--model", "none", "--output", "p.xls"], 2,
         "p.xls is not a table: its name must end in .csv, .jsonl or .parquet.",
     ),
     "weights of a backbone that has its own": (
@@ -315,3 +317,22 @@ def test_list(call: Callable[..., Outcome], kind: str, some: set[str]) -> None:
     assert all(row["description"].endswith(".") for row in rows)
     text = call("list", kind).out
     assert all(f"{row['name']} " in text for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("strategy", ["select", "{photos}", "-n", 3, "--strategy", "qqqq"]),
+        ("head", ["run", "{photos}", "--head", "qqqq"]),
+        ("policy", ["replay", "digits", "--policy", "qqqq"]),
+        ("label format", ["labels", "export", "{photos}", "--format", "qqqq", "--output", "x"]),
+    ],
+)
+def test_an_unknown_name_of_an_extension_hints_at_its_import(
+    call: Callable[..., Outcome], photos: Callable[..., Path], kind: str, words: list[object]
+) -> None:
+    folder = photos(4)
+    status, message = call(*(str(word).format(photos=folder) for word in words)).error()
+    assert status == 2
+    assert message.startswith(f"embedpipe: unknown {kind} 'qqqq'. Known: ")
+    assert message.endswith(f" For a {kind} of your own, add --import MODULE.")

@@ -70,7 +70,9 @@ def test_select(
 ) -> None:
     folder, output = photos(12), tmp_path / "picks.csv"
     result = call("select", folder, "-n", 4, "--json", "--output", output).json()
-    assert list(result) == ["strategy", "n", "picks", "diagnostics", "seconds"]
+    assert list(result) == [
+        "strategy", "n", "labels_from", "labelled", "picks", "diagnostics", "seconds",
+    ]  # fmt: skip
     assert (result["strategy"], result["n"]) == ("coreset", 4)
     picks = result["picks"]
     assert isinstance(picks, list)

@@ -169,7 +169,12 @@ def test_exports_can_be_imported(
     result = call(*line, *more).json()
     held = [item for item in LABELS if item.is_sure or item.status in formats[name].carries]
     whole = name in ("fiftyone", "label-studio", "lightly")
-    assert result == {"items": 6 if whole else len(held), "output": str(output)}
+    assert result == {
+        "items": 6 if whole else len(held),
+        "predicted": 0,
+        "left_out": 0,
+        "output": str(output),
+    }
     monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "elsewhere"))
     line = ["labels", "import", filled, output, "--format", name]
     assert call(*line, "--json").json()["items"] == len(held)

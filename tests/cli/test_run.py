@@ -17,7 +17,10 @@ def test_run(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
         "--batch-size", 4, "--rounds", 2, "--json", "--quiet",
     )  # fmt: skip
     result = call(*arguments).json()
-    assert list(result) == ["run_id", "rounds", "aubc", "copies_left_out", "report"]
+    assert list(result) == [
+        "run_id", "rounds", "aubc", "copies_left_out", "labels_from", "labelled", "report",
+    ]  # fmt: skip
+    assert (result["labels_from"], result["labelled"]) == ("dataset", 60)
     rounds = result["rounds"]
     assert isinstance(rounds, list)
     assert [list(each) for each in rounds] == [

@@ -26,7 +26,9 @@ def test_train_and_predict(
         f"({100 * low:.0f} to {100 * high:.0f} %) on the images without a label"
     )
     result = call("predict", folder, "--model", head, "--output", output, "--json").json()
-    assert list(result) == ["accuracy", "items", "output", "judged", "accuracy_note"]
+    assert list(result) == [
+        "accuracy", "items", "left_out", "output", "judged", "accuracy_note",
+    ]  # fmt: skip
     rows = read_csv(output)
     assert len(rows) == 12
     for row in rows:
@@ -57,4 +59,17 @@ def test_predict_prints_predictions_of_image_files(
     assert call("predict", one, folder / "no.jpg", "--model", head).error() == (
         1,
         f"embedpipe: No file at `{folder / 'no.jpg'}`.",
+    )
+
+
+def test_a_single_damaged_file_is_named_by_its_path(
+    call: Callable[..., Outcome], photos: Callable[..., Path], labels: Path, tmp_path: Path
+) -> None:
+    folder, head = photos(12), tmp_path / "head.safetensors"
+    assert call("train", folder, "--labels", labels, "--output", head).status == 0
+    damaged = folder / "class0" / "damaged.jpg"
+    damaged.write_bytes(b"no image")
+    assert call("predict", damaged, "--model", head, "--quiet").error() == (
+        1,
+        f"embedpipe: `{damaged}` is not an image in a supported format.",
     )

@@ -51,12 +51,14 @@ def test_classes_and_splits_of_a_windows_archive(packed):
 
 
 def test_both_separators_in_one_name(packed):
-    dataset = load_dataset(packed("photos/cat\\1.jpg", "photos/dog\\1.jpg", host=NTFS))
+    archive = packed("photos/cat\\1.jpg", "photos/dog\\1.jpg", host=NTFS)
+    dataset = load_dataset(archive, folder_labels=True)
     assert places(dataset) == [("cat/1.jpg", "cat", None), ("dog/1.jpg", "dog", None)]
 
 
 def test_an_archive_made_elsewhere_in_which_all_separators_are_backslashes(packed):
-    dataset = load_dataset(packed("cat\\1.jpg", "dog\\1.jpg", host=UNIX))
+    archive = packed("cat\\1.jpg", "dog\\1.jpg", host=UNIX)
+    dataset = load_dataset(archive, folder_labels=True)
     assert [item.label for item in dataset.items] == ["cat", "dog"]
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ...datasets.files import walk
 from ...datasets.identifiers import encode_id
-from ...datasets.layout import are_splits, is_visible, suffix_of
+from ...datasets.layout import PREDICTIONS, are_splits, is_visible, suffix_of
 from ...errors import FormatError
+from ...tables import read_table, table_bytes
+from ...tables.text_files import read_json
 from ..resolver import DECODED, FOLDER_ADDED, ForeignPath
 from .entries import Entry, Labelled
 from .format import ReadOptions, WriteOptions
@@ -34,16 +38,37 @@ MARKER = ".embedpipe.json"
 
 def class_file(item: Labelled, *, flat: bool) -> str:
     """Return an item's file in a tree. If `flat`, the item's folders are part of the file name."""
-    folder = NO_CLASS if item.label is None else escape(item.label)
+    name = item.label or item.prediction
+    folder = NO_CLASS if name is None else escape(name)
     return f"{folder}/{escape(item.path) if flat else escape_path(item.path)}"
 
 
-def write_tree(root: Path, name: str, files: Mapping[str, str], options: WriteOptions) -> None:
-    """Write images and the marker file into a tree; `files` has paths below `root` by item."""
+def write_tree(
+    root: Path,
+    name: str,
+    files: Mapping[str, str],
+    options: WriteOptions,
+    predicted: Sequence[Labelled] = (),
+) -> None:
+    """Write images and the marker file into a tree; `files` has paths below `root` by item.
+
+    The items in folders of predicted classes are listed in a table, so that no reader takes a
+    prediction for a label.
+    """
     check_lengths(name, files.items())
     for path, file in files.items():
         options.place_image(root / file, path)
-    (root / MARKER).write_text('{"written_by": "embedpipe", "names": "escaped"}\n')
+    marker = {"written_by": "embedpipe", "names": "escaped"}
+    if predicted:
+        marker["predictions"] = PREDICTIONS
+        table: dict[str, list[Any]] = {
+            "path": [item.path for item in predicted],
+            "label": ["" for _ in predicted],
+            "prediction": [item.prediction for item in predicted],
+            "score": [item.score for item in predicted],
+        }
+        (root / PREDICTIONS).write_bytes(table_bytes(table, ".csv"))
+    (root / MARKER).write_text(f"{json.dumps(marker)}\n")
 
 
 def tree_entries(root: Path, name: str, options: ReadOptions) -> Iterator[Entry]:
@@ -53,8 +78,31 @@ def tree_entries(root: Path, name: str, options: ReadOptions) -> Iterator[Entry]
     names = sorted(walk(str(root), Counter()))
     escaped = (root / MARKER).is_file()
     others = [] if escaped else _annotation_files(root)
-    tree = ClassTree(str(root), names, escaped=escaped, others=others, format_name=name)
+    tree = ClassTree(
+        str(root),
+        names,
+        escaped=escaped,
+        others=others,
+        format_name=name,
+        predicted=_predicted(root) if escaped else {},
+    )
     return tree.entries(options, location=encode_id(str(root.absolute())))
+
+
+def _predicted(root: Path) -> dict[str, str]:
+    """Return the scores of the items in folders of predicted classes, by path."""
+    marker = read_json(root / MARKER)
+    if not isinstance(marker, dict) or "predictions" not in marker:
+        return {}
+    if not (root / PREDICTIONS).is_file():
+        raise FormatError(
+            f"{root / PREDICTIONS} is missing: it lists the images whose folder is only a "
+            "prediction. Restore the file, or export again."
+        )
+    columns = read_table(
+        root / PREDICTIONS, ("path", "score"), error=FormatError, exact_paths=True
+    ).columns
+    return dict(zip(columns["path"], columns["score"], strict=True))
 
 
 def _annotation_files(root: Path) -> list[str]:
@@ -78,8 +126,10 @@ class ClassTree:
         escaped: bool,  # tree of embedpipe: names are escaped, top folders are classes
         others: Sequence[str],  # relative paths of the other files
         format_name: str,  # for messages
+        predicted: Mapping[str, str] | None = None,  # scores of predicted items, by path
     ) -> None:
         self.source, self.names = source, names
+        self.predicted = predicted or {}
         self.escaped, self.format_name = escaped, format_name
         self.others = [name for name in others if suffix_of(name) in _ANNOTATIONS]
         self.tops = {name.partition("/")[0] for name in names if "/" in name}
@@ -112,7 +162,12 @@ class ClassTree:
             if location is not None and options.resolver is not None:
                 item = options.resolver.inside(f"{location}/{name}")
                 foreign = foreign._replace(exact=(item, *foreign.exact)) if item else foreign
-            yield Entry(where, foreign, unescape(folder))
+            label = unescape(folder)
+            if foreign.default is not None and foreign.default in self.predicted:
+                score = self.predicted[foreign.default]
+                yield Entry(where, foreign, prediction=label, score=score)
+            else:
+                yield Entry(where, foreign, label)
 
     def _foreign_path(
         self, above: Sequence[str], folder: str, inside: str, nested: bool

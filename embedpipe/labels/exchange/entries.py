@@ -58,6 +58,11 @@ class Labelled:
         return self.label is not None and self.status == "label"
 
     @property
+    def is_only_predicted(self) -> bool:
+        """Whether the item has a prediction, and neither a label nor a mark."""
+        return self.label is None and self.status == "label" and self.prediction is not None
+
+    @property
     def is_empty(self) -> bool:
         """Whether the item has no label, no mark and no prediction."""
         return self.label is None and self.status == "label" and self.prediction is None

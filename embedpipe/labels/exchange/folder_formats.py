@@ -20,7 +20,9 @@ class ImageFolderFormat(Format):
     :mod:`~embedpipe.labels.exchange.safe_paths`, and the hidden file ``.embedpipe.json`` records
     this. Only items with a sure label are written. In trees of other programs, the top
     folders are splits if all of them have names of splits. The option ``link_to`` (the dataset's
-    folder) writes symbolic links.
+    folder) writes symbolic links. With the option ``by_prediction``, items without a label are in
+    the folder of their predicted class. The table ``sorted_by_prediction.csv`` lists them, and they
+    are read as predictions, not as labels.
 
     Examples
     --------
@@ -32,7 +34,7 @@ class ImageFolderFormat(Format):
 
     needs_images = True
     only_labelled = True
-    write_options = frozenset({"link_to"})
+    write_options = frozenset({"link_to", "by_prediction"})
 
     def read_entries(self, path: Path, options: ReadOptions) -> Iterable[Entry]:
         """Yield the images of the tree."""
@@ -41,7 +43,8 @@ class ImageFolderFormat(Format):
     def write_items(self, path: Path, items: Sequence[Labelled], options: WriteOptions) -> None:
         """Write the images and the marker."""
         files = {item.path: class_file(item, flat=False) for item in items}
-        write_tree(path, self.name, files, options)
+        predicted = [item for item in items if item.is_only_predicted]
+        write_tree(path, self.name, files, options, predicted)
 
 
 @formats.register("fiftyone")

@@ -124,9 +124,10 @@ class Format:
     write_options: ClassVar[frozenset[str]] = frozenset()
     """Names of the format's own options for `write`.
 
-    The command line sets four options if they are listed here: ``classes`` (names of classes),
-    ``embeddings`` (float32, a row for each item), ``image_url`` (prefix of image URLs) and
-    ``link_to`` (the dataset's folder).
+    The command line sets five options if they are listed here: ``classes`` (names of classes),
+    ``embeddings`` (float32, a row for each item), ``image_url`` (prefix of image URLs),
+    ``link_to`` (the dataset's folder) and ``by_prediction`` (whether items without a label are
+    written with their predicted class).
     """
 
     def read_entries(self, path: Path, options: ReadOptions) -> Iterable[Entry]:
@@ -228,7 +229,7 @@ class Format:
         check_items(items, existing)
         if self.needs_images:
             _check_suffixes(self.name, items)
-        carried = self._carried(items)
+        carried = self._carried(items, by_prediction=bool(options.get("by_prediction")))
         names = {name for item in items for name in (item.label, item.prediction) if name}
         write_options = WriteOptions(options, open_image, tuple(sorted(names)))
         unfinished = _atomic_file if self.suffix else _atomic_folder
@@ -254,9 +255,11 @@ class Format:
         if self.needs_images and open_image is None and options.get("link_to") is None:
             raise UsageError(f"the format {self.name} contains the images. Give `open_image`.")
 
-    def _carried(self, items: Sequence[Labelled]) -> list[Labelled]:
+    def _carried(self, items: Sequence[Labelled], *, by_prediction: bool) -> list[Labelled]:
         """Return items with only the fields that the format carries."""
         absent = {"prediction", "score", "model", "who"} - self.carries
+        if by_prediction:
+            absent -= {"prediction", "score"}
         if "prediction" in absent:
             absent |= {"score", "model"}
         found = []
@@ -267,7 +270,11 @@ class Format:
             found.append(replace(item, **removed) if removed else item)
         if not self.only_labelled:
             return found
-        found = [item for item in found if item.is_sure]
+        found = [
+            item
+            for item, given in zip(found, items, strict=True)
+            if item.is_sure or (by_prediction and given.is_only_predicted)
+        ]
         if not found:
             raise FormatError(
                 f"no labels to write as {self.name}: none of {len(items)} items has a sure label."
