@@ -1,9 +1,9 @@
 """Waiting times on the labelling page, with many images and long vectors.
 
 `page` measures the time from a key press in Chromium until the label is stored and the next image
-is shown. It also measures the time of one flush of the same disk. `round` measures the time to
-train the model and to choose the next batch, also with scikit-learn and plain margin sampling. It
-also measures the time to store a label while the model is trained.
+is shown, and the time of searches. It also measures the time of one flush of the same disk.
+`round` measures the time to train the model and to choose the next batch, also with scikit-learn
+and plain margin sampling. It also measures the time to store a label while the model is trained.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -93,6 +94,28 @@ def flushes(folder: Path, count: int = 50) -> list[float]:
     return seconds
 
 
+SEARCHES = {
+    "by words": "q=0+9+jpg",
+    "by state, suggestion and confidence": "state=unlabelled&predicted=0&min_confidence=0.5",
+    "by size and date, newest first": "min_side=40&before=2999-12-31&sort=-date",
+    "by confidence": "sort=-confidence",
+    "by the probability of a class": "likely=1",
+}
+"""Queries of searches, by a description."""
+
+
+def search_seconds(server: LabellingServer, query: str) -> float:
+    """Return the seconds until the first 100 items of a search have arrived."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{server.port}/api/items?{query}",
+        headers={"Authorization": f"Bearer {server.token}"},
+    )
+    start = time.perf_counter()
+    with urllib.request.urlopen(request) as response:
+        response.read()
+    return time.perf_counter() - start
+
+
 PRESS = """async key => {
   const shown = () => document.querySelector('.stage img');
   const row = document.querySelector('.single').dataset.row;
@@ -135,6 +158,9 @@ def page(arguments: argparse.Namespace, folder: Path) -> None:
             seconds.append(tab.evaluate(PRESS, key) / 1000)
             time.sleep(0.15)  # a user is not faster
         browser.close()
+    for name, query in SEARCHES.items():
+        first, again = (search_seconds(server, f"{query}{more}") for more in ("", "&offset=100"))
+        print(f"search {name}: {1000 * first:.0f} ms, its next page: {1000 * again:.0f} ms")
     server.stop()
     print_times("from a key press to the stored label and the next image", seconds)
     disk = flushes(folder)

@@ -1,9 +1,10 @@
 """Make the pictures of the documentation: the labelling page and the reports.
 
-    python docs/screenshots.py clothing-dataset-small.zip
+    python docs/screenshots.py clothing-dataset-small.zip [FOLDER]
 
 The labelling page shows photos of the clothing dataset with their labels, some of them wrong.
-Every view is shown in two widths, light and dark. The reports are those of the digits.
+With FOLDER, the script instead writes every view there, in three widths, light and dark. The
+reports are those of the digits.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ from embedpipe.server import LabellingServer
 IMAGES = Path(__file__).parent / "images"
 CLASSES = ("t-shirt", "dress", "pants", "shoes", "hat")
 PHOTOS, COPIES, ROUNDS, BATCH, WRONG = 320, 6, 7, 10, 4
-WIDTHS, HEIGHT, GAP = (1280, 390), 800, 8
+WIDTHS, HEIGHT, GAP = (1280, 420), 800, 8
+REVIEWED_WIDTHS = (1280, 768, 420)
+PANEL_WIDTH = 860  # below this width in pixels, a key shows the panel
 SMALLER = 1024, 640
 REPORTS = {
     "report": ("demo", "--output", "."),
@@ -46,9 +49,12 @@ REPORTS = {
 
 def main() -> None:
     """Label some photos, then take and save a picture of every view."""
+    output = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    widths = WIDTHS if output is None else REVIEWED_WIDTHS
     with tempfile.TemporaryDirectory() as folder:
         session, truth = make_session(Path(folder), sys.argv[1])
         label(session, truth)
+        photo = (Path(folder) / "clothes" / next(reversed(truth))).read_bytes()
         server = LabellingServer(session, Path(folder) / "workspace", port=0)
         server.start()
         wait_for_map(server)
@@ -57,10 +63,15 @@ def main() -> None:
                 executable_path=shutil.which("chromium"), args=["--no-sandbox"]
             )
             shots = {
-                (width, scheme): views(browser, server.url, width, scheme)
-                for width in WIDTHS
+                (width, scheme): views(browser, server.url, width, scheme, photo)
+                for width in widths
                 for scheme in ("light", "dark")
             }
+            if output is not None:
+                save_all(shots, output)
+                browser.close()
+                server.stop()
+                return
             for name in shots[WIDTHS[0], "light"]:
                 side_by_side([shots[key][name] for key in shots], IMAGES / f"label-all-{name}.png")
             for name in ("single", "grid", "map"):
@@ -69,6 +80,14 @@ def main() -> None:
                 save_report(browser, Path(folder), name, words)
             browser.close()
         server.stop()
+
+
+def save_all(shots: dict[tuple[int, str], dict[str, Image.Image]], folder: Path) -> None:
+    """Write each picture to a file of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for (width, scheme), pictures in shots.items():
+        for name, picture in pictures.items():
+            picture.save(folder / f"{name}-{width}-{scheme}.png")
 
 
 def make_session(folder: Path, archive: str) -> tuple[LabellingSession, dict[str, str]]:
@@ -122,8 +141,8 @@ def wait_for_map(server: LabellingServer) -> None:
         time.sleep(1)
 
 
-def views(browser: Any, url: str, width: int, scheme: str) -> dict[str, Image.Image]:
-    """Return a picture of each view."""
+def views(browser: Any, url: str, width: int, scheme: str, photo: bytes) -> dict[str, Image.Image]:
+    """Return a picture of each view; the model is tried on a photo."""
     context = browser.new_context(viewport={"width": width, "height": HEIGHT}, color_scheme=scheme)
     page = context.new_page()
     page.goto(url)
@@ -135,6 +154,14 @@ def views(browser: Any, url: str, width: int, scheme: str) -> dict[str, Image.Im
         found[name] = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 
     tile = "() => document.querySelector('.tile img')?.complete"
+    page.wait_for_selector("#progress:not(:empty)")
+    page.keyboard.press("Shift+O")
+    take("overview", "() => document.querySelectorAll('.overview .card').length > 3")
+    if width < PANEL_WIDTH:
+        page.keyboard.press("Shift+P")
+        take("panel", "() => document.querySelector('#curve svg')")
+        page.keyboard.press("Shift+P")
+    page.keyboard.press("Shift+S")
     take("single", "() => document.querySelector('.stage img')?.complete")
     page.keyboard.press("Shift+G")
     page.wait_for_function(tile)
@@ -148,6 +175,11 @@ def views(browser: Any, url: str, width: int, scheme: str) -> dict[str, Image.Im
     page.keyboard.press("Shift+S")
     page.keyboard.press("Shift+L")
     take("search", "() => document.querySelectorAll('.board h2').length === 2")
+    page.get_by_role("button", name="Filters").click()
+    page.select_option("[aria-label=State]", "unlabelled")
+    page.select_option("[aria-label=Order]", "confidence")
+    take("filters", "() => /of/.test(document.querySelector('.search .note').textContent)")
+    page.keyboard.press("Escape")
     page.keyboard.press("Shift+M")
     note = "document.querySelector('.map-view .note').textContent"
     page.wait_for_function(f"() => {note} === '{PHOTOS + COPIES} images'")
@@ -158,6 +190,12 @@ def views(browser: Any, url: str, width: int, scheme: str) -> dict[str, Image.Im
     take("neighbourhoods", f"() => /selected$/.test({note})")
     page.keyboard.press("?")
     take("keys", "() => document.querySelector('#help-dialog[open]')")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Shift+T")
+    page.set_input_files(
+        "#trial-file", {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": photo}
+    )
+    take("trial", "() => document.querySelector('#trial-answer li')")
     context.close()
     return found
 

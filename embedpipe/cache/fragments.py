@@ -6,6 +6,7 @@ A fragment is written to a temporary name, synced and renamed, so it is always c
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = [
     "fragment_paths",
     "is_whole",
     "read_checked",
+    "read_columns",
     "read_content_ids",
     "spec_id_of",
     "unwritable",
@@ -125,8 +127,13 @@ def describe_damage(data: bytes) -> str:
 
 def read_content_ids(path: Path, spec: str) -> pa.ChunkedArray:
     """Read only the column ``content_id``, and check its digest and the fragment's spec."""
+    return read_columns(path, spec, ["content_id"])["content_id"]
+
+
+def read_columns(path: Path, spec: str, columns: Sequence[str]) -> pa.Table:
+    """Read columns including ``content_id``, after a check of that column's digest and the spec."""
     try:
-        table = read_parquet(path, columns=["content_id"])
+        table = read_parquet(path, columns=list(columns))
         expected = (table.schema.metadata or {}).get(b"ids_sha256", b"").decode()
     except OSError as error:
         raise CacheError(f"cannot read {path}: {error.strerror or error}.") from error
@@ -135,7 +142,7 @@ def read_content_ids(path: Path, spec: str) -> pa.ChunkedArray:
     if digest_of_ids(table["content_id"]) != expected:
         raise DamagedFileError(f"{path} is altered: its rows do not match their digest. {FIX}")
     _check_spec(path, table.schema, spec)
-    return table["content_id"]
+    return table
 
 
 def vectors_of(table: pa.Table) -> np.ndarray:

@@ -26,6 +26,7 @@ from .fragments import (
     FIX,
     fragment_paths,
     read_checked,
+    read_columns,
     read_content_ids,
     unwritable,
     vectors_of,
@@ -248,6 +249,21 @@ class Store:
             if len(positions):
                 _, vectors = self._read(path)
                 yield positions, vectors[rows[positions] - starts[number]]
+
+    def sizes_for(self, content_ids: pa.Array) -> NDArray[np.int32]:
+        """Return the (n, 2) width and height of images; 0 for an image without a vector."""
+        columns = ["content_id", "width", "height"]
+        tables = [
+            read_columns(path, self.spec.to_json(), columns)
+            for path in fragment_paths(self.folder / "fragments")
+        ]
+        sizes = np.zeros((len(content_ids), 2), dtype=np.int32)
+        if tables:
+            known = pa.concat_tables([table.select(columns) for table in tables])
+            rows = pc.index_in(content_ids, value_set=_combined(known["content_id"]))
+            for column, name in enumerate(columns[1:]):
+                sizes[:, column] = pc.fill_null(known[name].take(rows), 0).to_numpy()
+        return sizes
 
     def _read(self, path: Path) -> tuple[pa.Array, np.ndarray]:
         table = read_checked(path, self.spec.to_json())

@@ -26,6 +26,7 @@ from sys import intern
 from .dataset import Item, canonical_split
 
 __all__ = [
+    "EXPORTS_FOLDER",
     "IMAGE_SUFFIXES",
     "PREDICTIONS",
     "UNLABELLED",
@@ -53,10 +54,16 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Supported suffixes in lower case; file names are compared without case."""
 
+EXPORTS_FOLDER = "embedpipe-exports"
+"""Name of the folder of the labelling page's exports; datasets leave out the images in it."""
+
 _SYSTEM_FILES = frozenset(
-    {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "Thumbs.db"}
+    {
+        *("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "Thumbs.db"),
+        EXPORTS_FOLDER,
+    }
 )
-"""Copies, thumbnails and deleted files that operating systems leave beside images."""
+"""Copies, thumbnails, deleted files and exports that programs leave beside images."""
 
 PREDICTIONS = "sorted_by_prediction.csv"
 """Name of the table in an exported folder that lists the images in folders of predicted classes."""

@@ -32,7 +32,7 @@ from .filling import FillResult, copy_older_vectors, fill, older_stores
 from .ray_cluster import fill_with_ray
 from .scan import Progress, Scan, scan
 
-__all__ = ["backbone_of", "embed", "spec_of"]
+__all__ = ["backbone_of", "embed", "preprocess_of", "runtime_of", "spec_of"]
 
 EXECUTORS = ("local", "ray")
 
@@ -98,7 +98,7 @@ def embed(
         raise UsageError(f"unknown executor {options.executor!r}: use {' or '.join(EXECUTORS)}.")
     workspace = Workspace(workspace)
     backbone = backbone_of(options)
-    preprocess = _preprocess(options, backbone)
+    preprocess = preprocess_of(options, backbone)
     stores = _stores(workspace, options, backbone)
     if len(stores) == 1 and not options.require_cached:
         stores[0].create()  # raises before the scan if the workspace is read-only
@@ -120,7 +120,7 @@ def embed(
     filled = FillResult(0, {}, 0.0)
     if wanted:
         store.create()
-        runtime = _runtime(store, options.runtime, notes)
+        runtime = runtime_of(store, options.runtime, notes)
     while wanted:
         result = (fill_with_ray if options.executor == "ray" else fill)(
             store,
@@ -133,7 +133,8 @@ def embed(
         )
         wanted = _other_copies(dataset, scanned, wanted, result, filled)
         filled = filled.plus(result)
-    return _gather(dataset, workspace, store, scanned, filled, started, notes)
+    embeddings = _gather(dataset, workspace, store, scanned, filled, started, notes)
+    return replace(embeddings, options=options)
 
 
 def backbone_of(options: EmbedOptions) -> Backbone:
@@ -145,11 +146,12 @@ def backbone_of(options: EmbedOptions) -> Backbone:
 
 def spec_of(options: EmbedOptions, backbone: Backbone) -> Spec:
     """Return the spec of new vectors on this machine."""
-    preprocess = _preprocess(options, backbone)
+    preprocess = preprocess_of(options, backbone)
     return Spec(backbone.identity, preprocess.as_spec(), resolve_precision(options.precision))
 
 
-def _preprocess(options: EmbedOptions, backbone: Backbone) -> Preprocess:
+def preprocess_of(options: EmbedOptions, backbone: Backbone) -> Preprocess:
+    """Return the preprocessing of the options, for a backbone."""
     return replace(backbone.preprocess, scaled_decode=options.scaled_decode)
 
 
@@ -175,7 +177,7 @@ def _covered(store: Store, workspace: Workspace, content_ids: pa.Array) -> int:
     return int((~missing).sum())
 
 
-def _runtime(store: Store, asked: str, notes: list[str]) -> str:
+def runtime_of(store: Store, asked: str, notes: list[str]) -> str:
     """Return the runtime to use: for "auto" in bf16, the runtime of the cached vectors."""
     known = store.runtime()
     if asked != "auto" or store.spec.precision != "bf16" or known not in ("torch", "openvino"):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._options import EmbedOptions
 from ..cache import Failure, Spec
 from ..datasets import Dataset, Item
 
@@ -93,6 +94,8 @@ class Embeddings:
         Counts and seconds of the call.
     vanished
         Items of the last scan whose file is missing.
+    options
+        The options of `embed`; None if the vectors were imported.
 
     Examples
     --------
@@ -115,6 +118,7 @@ class Embeddings:
     digest: str
     report: EmbedReport = field(compare=False)
     vanished: tuple[Failure, ...] = field(default=(), compare=False)
+    options: EmbedOptions | None = field(default=None, compare=False)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if dtype is not None and np.dtype(dtype) != self.matrix.dtype:

@@ -80,6 +80,13 @@ class LabellingSession:
     ) -> None:
         self.embeddings, self.log, self.seed, self.who = embeddings, log, seed, who
         self.dataset = embeddings.dataset.name
+        self._options: dict[str, Any] = {
+            "strategy": strategy,
+            "initial": initial,
+            "head": head,
+            "seed": seed,
+            "who": who,
+        }
         chosen, first = get_strategy(strategy), get_strategy(initial)
         if first.needs_labels:
             raise UsageError(
@@ -92,6 +99,10 @@ class LabellingSession:
         self._lock = threading.RLock()  # protects the state
         self._snapshot: Snapshot | None = None
         self.refresh()
+
+    def for_embeddings(self, embeddings: Embeddings) -> LabellingSession:
+        """Return a session with the same log and options for new embeddings of the dataset."""
+        return LabellingSession(embeddings, self.log, **self._options)
 
     # The current labels
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from .._files import write_atomically
 from .._pixels import DecodeError, Picture, decoded
 from .._text import printable
 from ..errors import LabelError
+from .class_names import similar_class
 
 __all__ = [
     "HELP",
@@ -41,9 +41,6 @@ HELP = """\
   s  skip     u  undo     q  stop     ?  this help"""
 
 _COMMANDS = {"s": "skip", "u": "undo", "q": "stop", "?": "help"}
-
-TYPO_SIMILARITY = 0.8
-"""Minimum similarity (`difflib`) at which a new name is treated as a typing error."""
 
 HIDDEN = "…"
 
@@ -200,10 +197,8 @@ def _numbered(text: str, classes: Sequence[str]) -> str:
 
 def _check_typo(text: str, classes: Sequence[str]) -> None:
     """Refuse a new name that is very similar to the name of a class."""
-    folded = {name.casefold(): name for name in classes}
-    near = difflib.get_close_matches(text.casefold(), folded, n=1, cutoff=TYPO_SIMILARITY)
-    if near:
-        similar = folded[near[0]]
+    similar = similar_class(text, classes)
+    if similar is not None:
         number = f"{classes.index(similar) + 1} " if _have_numbers(classes) else ""
         raise LabelError(
             f"there is no class {text!r}. Did you mean {number}{similar!r}? "

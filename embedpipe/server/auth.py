@@ -7,7 +7,7 @@ import secrets
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.requests import cookie_parser
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .json_messages import error_response
@@ -46,10 +46,21 @@ SET_COOKIE_PAGE = (
     '<link rel="icon" href="/static/icon.svg">'
 )
 
-NO_ACCESS = (
-    "This page needs the token of the server. Open the whole address that `embedpipe label` "
-    "printed."
-)
+NO_ACCESS_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>embedpipe label</title>
+<main>
+<h1>This page needs its whole address</h1>
+<p>The address ends with a token, such as <code>?token=…</code>. Only this machine can use it.</p>
+<p>To get the address again, run this command in a terminal, in the same folder:</p>
+<pre>embedpipe label --url</pre>
+<p>Then open the printed address in this browser. Your labels are stored; nothing is lost.</p>
+</main>
+</html>
+"""
 
 
 class AuthMiddleware:
@@ -96,7 +107,7 @@ class AuthMiddleware:
         if self._is_foreign(headers, hosts[0]):
             return error_response(403, "requests from other sites are refused.")
         if self._is_token(_bearer(headers)):
-            return None
+            return self._refusal_of_other_run(headers) if RUN_HEADER in headers else None
         if not self._is_token(self._from_cookie(headers)):
             return _no_access(scope)
         if scope["method"] not in READING:
@@ -107,6 +118,9 @@ class AuthMiddleware:
         """Refuse a change without an origin, or from a page of an earlier run of the server."""
         if "origin" not in headers:
             return error_response(403, "requests without an origin are refused.")
+        return self._refusal_of_other_run(headers)
+
+    def _refusal_of_other_run(self, headers: Headers) -> Response | None:
         if headers.get(RUN_HEADER) != self._run:
             return error_response(409, "the server was restarted: reload the page.")
         return None
@@ -152,4 +166,4 @@ def _no_access(scope: Scope) -> Response:
 
 
 def _no_access_page() -> Response:
-    return PlainTextResponse(NO_ACCESS, status_code=401, headers={"cache-control": "no-store"})
+    return HTMLResponse(NO_ACCESS_PAGE, status_code=401, headers={"cache-control": "no-store"})

@@ -127,6 +127,12 @@ class BackgroundChecks:
                 self._thread.start()
             return self._progress
 
+    @property
+    def finished(self) -> CheckResult | None:
+        """The result if the checks are finished; this starts nothing."""
+        result = self._result
+        return result if isinstance(result, CheckResult) else None
+
     def close(self) -> None:
         """Stop the checks at their next report of progress."""
         self._closed = True

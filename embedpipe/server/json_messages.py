@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import date, datetime
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -16,16 +18,22 @@ __all__ = [
     "MAX_BYTES",
     "Progress",
     "body_of",
+    "day_in",
     "error_response",
+    "file_of",
     "json_response",
     "number_in",
     "progress_response",
     "rows_in",
+    "share_in",
     "text_in",
 ]
 
 MAX_BYTES = 2_000_000
 """Maximum bytes of a request's body, about 250,000 rows."""
+
+MAX_FILE_BYTES = 40_000_000
+"""Maximum bytes of an image file in a request."""
 
 MAX_TEXT = 500
 """Maximum characters of a text in a request."""
@@ -77,21 +85,34 @@ async def body_of(request: Request) -> dict[str, Any]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise HTTPException(415, "the content type must be application/json.")
-    announced = request.headers.get("content-length", "0")
-    if not announced.isdecimal() or int(announced) > MAX_BYTES:
-        raise _too_large()
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > MAX_BYTES:
-            raise _too_large()
     try:
-        parsed = json.loads(content)
+        parsed = json.loads(await _content_of(request, MAX_BYTES))
     except (ValueError, RecursionError):
         raise HTTPException(400, "the body is not JSON.") from None
     if not isinstance(parsed, dict):
         raise HTTPException(400, "the body is not a JSON object.")
     return parsed
+
+
+async def file_of(request: Request) -> bytes:
+    """Return the bytes of an image file in a request, or raise status 413 or 415."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not kind.startswith("image/") and kind != "application/octet-stream":
+        raise HTTPException(415, "the content type must be image/… or application/octet-stream.")
+    return await _content_of(request, MAX_FILE_BYTES)
+
+
+async def _content_of(request: Request, limit: int) -> bytes:
+    """Return the body of a request, or raise status 413 if it has more than `limit` bytes."""
+    announced = request.headers.get("content-length", "0")
+    if not announced.isdecimal() or int(announced) > limit:
+        raise _too_large(limit)
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > limit:
+            raise _too_large(limit)
+    return bytes(content)
 
 
 def rows_in(body: Mapping[str, Any], n: int) -> list[int]:
@@ -130,5 +151,26 @@ def number_in(request: Request, name: str, default: int, most: int) -> int:
     return int(text)
 
 
-def _too_large() -> HTTPException:
-    return HTTPException(413, f"the body has more than {MAX_BYTES:,} bytes.")
+def share_in(request: Request, name: str) -> float | None:
+    """Return a number of the query string from 0 to 1; None if it is missing or empty."""
+    text = request.query_params.get(name)
+    if not text:
+        return None
+    if not re.fullmatch(r"[01](\.[0-9]{1,9})?", text) or float(text) > 1:
+        raise HTTPException(400, f"`{name}` must be a number from 0 to 1.")
+    return float(text)
+
+
+def day_in(request: Request, name: str) -> date | None:
+    """Return a day of the query string; None if it is missing or empty."""
+    text = request.query_params.get(name)
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise HTTPException(400, f"`{name}` must be a day, such as 2024-05-31.") from None
+
+
+def _too_large(limit: int) -> HTTPException:
+    return HTTPException(413, f"the body has more than {limit:,} bytes.")

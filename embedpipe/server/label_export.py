@@ -1,17 +1,27 @@
-"""Exports of the page: labels or the trained model, to a new file or folder in the workspace."""
+"""Exports of the page: labels or the trained model, to a visible folder or as a download."""
 
 from __future__ import annotations
 
+import secrets
+import tempfile
+import threading
+import zipfile
+from collections import OrderedDict
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from .._files import TEMPORARY_PREFIX
+from .._workspace import Workspace
 from ..active import train
-from ..errors import LabelError
+from ..datasets.layout import EXPORTS_FOLDER
+from ..errors import LabelError, RunError
+from ..labelling import LabellingSession
 from ..labels import Labelled, formats
 from ..labels.exchange import local_files_url, serving_instructions
-from .page_state import PageState
 
-__all__ = ["EXPORTS", "MODEL", "export"]
+__all__ = ["EXPORTS", "MODEL", "Exports"]
 
 MODEL = "model"
 
@@ -28,50 +38,118 @@ EXPORTS = (
 )
 """Exports on the page: formats of labels, and the trained model for `embedpipe predict`."""
 
+MAX_DOWNLOADS = 3
+"""Maximum number of downloads on the disk; a further one removes the oldest."""
 
-def export(state: PageState, name: str) -> dict[str, Any]:
-    """Write the current labels or the model; return the path and the number of labels."""
-    items = _labelled(state)
-    sure = sum(item.is_sure for item in items)
-    if not sure:
-        raise LabelError("there are no labels to export: label some images first.")
-    folder = state.workspace.root / "exports"
-    folder.mkdir(parents=True, exist_ok=True)
-    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
-    path = folder / f"{state.session.dataset}-{name}-{moment}"
-    note = None
-    if name == MODEL:
-        path = path.with_name(f"{path.name}.embedpipe")
-        train(
-            state.session.embeddings, state.session.labels(), head=state.session.head, output=path
+
+class Exports:
+    """Exports of a session's labels or model; each is a new file or folder."""
+
+    def __init__(self, session: LabellingSession, workspace: Workspace) -> None:
+        self._session, self._workspace = session, workspace
+        self._lock = threading.Lock()
+        self._downloads: OrderedDict[str, tuple[tempfile.TemporaryDirectory[str], Path]] = (
+            OrderedDict()
         )
-    else:
+
+    def export(self, name: str) -> dict[str, Any]:
+        """Write the current labels or the model to a folder; return its path and what it has."""
+        labelled = self._labelled()
+        path, note = self._write(name, labelled, self._folder())
+        return {"path": str(path.resolve()), **_result(name, labelled), "note": note}
+
+    def download(self, name: str) -> dict[str, Any]:
+        """Write the current labels or the model as one file; return the address of a download."""
+        labelled = self._labelled()
+        try:
+            folder = tempfile.TemporaryDirectory(
+                prefix=TEMPORARY_PREFIX, dir=self._workspace.root, ignore_cleanup_errors=True
+            )
+        except OSError as error:
+            raise _unwritable(self._workspace.root, error) from error
+        path, _ = self._write(name, labelled, Path(folder.name))
+        if path.is_dir():
+            path = _zipped(path)
+        key = secrets.token_urlsafe(12)
+        with self._lock:
+            self._downloads[key] = folder, path
+            while len(self._downloads) > MAX_DOWNLOADS:
+                self._downloads.popitem(last=False)[1][0].cleanup()
+        return {"download": f"/api/exports/{key}", "name": path.name, **_result(name, labelled)}
+
+    def file_of(self, key: str) -> Path | None:
+        """Return the file of a download, or None."""
+        with self._lock:
+            return self._downloads[key][1] if key in self._downloads else None
+
+    def close(self) -> None:
+        """Remove all downloads from the disk."""
+        with self._lock:
+            for folder, _ in self._downloads.values():
+                folder.cleanup()
+            self._downloads.clear()
+
+    def _folder(self) -> Path:
+        """Return a writable folder beside the dataset, in the current directory or workspace."""
+        images, places = self._session.embeddings.dataset.source.folder, []
+        if images is not None and not images.is_relative_to(self._workspace.root):
+            places.append(images.parent / EXPORTS_FOLDER)
+        places += [Path.cwd() / EXPORTS_FOLDER, self._workspace.root / "exports"]
+        for folder in places:
+            with suppress(OSError):  # for example a read-only disk: the next place is tried
+                folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.NamedTemporaryFile(prefix=TEMPORARY_PREFIX, dir=folder):
+                    return folder
+        raise RunError(f"cannot write to {places[-1]}: free disk space or permit writing.")
+
+    def _write(self, name: str, labelled: list[Labelled], folder: Path) -> tuple[Path, str | None]:
+        """Write an export to a folder; return its path and a note for the other program."""
+        session, note = self._session, None
+        moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
+        path = folder / f"{session.dataset}-{name}-{moment}"
+        if name == MODEL:
+            path = path.with_name(f"{path.name}.embedpipe")
+            train(session.embeddings, session.labels(), head=session.head, output=path)
+            return path, note
         kind = formats[name]
         path = path.with_name(path.name + kind.suffix)
-        source = state.session.embeddings.dataset.source
+        source = session.embeddings.dataset.source
         options: dict[str, Any] = {}
         if "classes" in kind.write_options:
-            options["classes"] = state.session.classes()
+            options["classes"] = session.classes()
         if "image_url" in kind.write_options and source.folder is not None:
-            options["image_url"], note = (
-                local_files_url(source.folder),
-                serving_instructions(source.folder),
-            )
+            options["image_url"] = local_files_url(source.folder)
+            note = serving_instructions(source.folder)
         open_image = source.read_one if kind.needs_images else None
-        kind.write(path, items, open_image, existing=set(state.session.ids), **options)
-    return {"path": str(path.resolve()), "items": sure, "format": name, "note": note}
+        kind.write(path, labelled, open_image, existing=set(session.ids), **options)
+        return path, note
+
+    def _labelled(self) -> list[Labelled]:
+        """Return the labelled, skipped and unsure items, in the order of the dataset."""
+        current, ids = self._session.current(), self._session.ids
+        found = [
+            Labelled(ids[row], current[row].label, status=current[row].kind, who=current[row].by)
+            for row in sorted(current)
+            if current[row].kind in ("label", "skip", "unsure")
+        ]
+        if not any(item.is_sure for item in found):
+            raise LabelError("there are no labels to export: label some images first.")
+        return found
 
 
-def _labelled(state: PageState) -> list[Labelled]:
-    """Return the labelled, skipped and unsure items, in the order of the dataset."""
-    current = state.session.current()
-    return [
-        Labelled(
-            state.session.ids[row],
-            current[row].label,
-            status=current[row].kind,
-            who=current[row].by,
-        )
-        for row in sorted(current)
-        if current[row].kind in ("label", "skip", "unsure")
-    ]
+def _result(name: str, labelled: list[Labelled]) -> dict[str, Any]:
+    return {"items": sum(item.is_sure for item in labelled), "format": name}
+
+
+def _zipped(folder: Path) -> Path:
+    """Return a zip archive beside a folder with its content; images are not compressed again."""
+    path = folder.with_name(f"{folder.name}.zip")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, Path(folder.name) / file.relative_to(folder))
+    return path
+
+
+def _unwritable(folder: Path, error: OSError) -> RunError:
+    return RunError(f"cannot write to {folder}: {error.strerror or error}.")

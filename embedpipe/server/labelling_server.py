@@ -19,13 +19,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .._workspace import Workspace
 from ..errors import EmbedpipeError, RunError
 from ..labelling import LabellingSession
 from .api import reading_routes, writing_routes
 from .auth import AuthMiddleware
+from .browsing import browsing_routes
+from .file_routes import file_routes
 from .images import ItemImages
 from .json_messages import error_response
 from .page_state import PageState
@@ -76,9 +78,12 @@ class LabellingServer:
         self.port: int = self._socket.getsockname()[1]
         self.token = secrets.token_urlsafe(24)
         self.url = f"http://{ADDRESS}:{self.port}/?token={self.token}"
-        self._state = PageState(session, Workspace(workspace))
+        self._workspace, self._closed = Workspace(workspace), False
+        self._swapping = threading.Lock()
+        self._state, self._app = self._open(session)
         config = uvicorn.Config(
-            create_app(self._state, token=self.token, port=self.port),
+            self._answer,
+            interface="asgi3",
             http="h11",
             ws="none",
             loop="asyncio",
@@ -92,6 +97,22 @@ class LabellingServer:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the page shows errors
         self._server = uvicorn.Server(config)
         self._thread: threading.Thread | None = None
+
+    def _open(self, session: LabellingSession) -> tuple[PageState, ASGIApp]:
+        state = PageState(session, self._workspace, self._publish)
+        return state, create_app(state, token=self.token, port=self.port)
+
+    def _publish(self, session: LabellingSession) -> None:
+        """Serve a session from now on; requests that have begun end with the previous one."""
+        before, opened = self._state, self._open(session)
+        with self._swapping:
+            closed = self._closed
+            if not closed:
+                self._state, self._app = opened
+        (opened[0] if closed else before).close()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
     def run(self) -> None:
         """Serve until Ctrl-C, SIGTERM or SIGHUP; finish the current requests.
@@ -134,6 +155,8 @@ class LabellingServer:
 
     def _close(self) -> None:
         self._socket.close()
+        with self._swapping:
+            self._closed = True
         self._state.close()
 
 
@@ -175,12 +198,14 @@ def create_app(state: PageState, *, token: str, port: int) -> ASGIApp:
     Notes
     -----
     The server needs 4 bytes of memory for each item and used layout of the map. After the first
-    search, it needs a copy of all paths.
+    search, it needs a copy of all paths and about 40 bytes for each item.
     """
     images = ItemImages(state.session.embeddings, state.workspace)
     routes = [
         Route("/", _page),
         *reading_routes(state),
+        *browsing_routes(state),
+        *file_routes(state),
         *writing_routes(state),
         *images.routes(),
         Mount("/static", StaticFiles(directory=STATIC)),

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import secrets
-import threading
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .._loops.fitting import probabilities_of
 from .._workspace import Workspace
 from ..active.expected import ExpectedAccuracy
 from ..checks import CheckResult
 from ..checks.duplicates import Rows
+from ..embedding.image_encoder import ImageEncoder
+from ..errors import LabelError
 from ..labelling import STATES, LabellingSession, Proposal, Snapshot
 from .background import BackgroundChecks, BackgroundTraining
 from .item_map import ItemMap
+from .item_search import ItemSearch
 from .json_messages import Progress
+from .label_export import Exports
+from .new_images import NewImages, Publish
+from .overview import Overview
 
 __all__ = ["LISTS", "PageState"]
 
 MAX_POINTS = 100
 """Maximum number of points of the page's learning curve."""
+
+MAX_CLASSES = 5
+"""Maximum number of classes in a prediction."""
 
 MAX_FAILED = 100
 """Maximum number of unreadable images in a response."""
@@ -37,17 +44,24 @@ Point = tuple[int, float, float, float]
 
 
 class PageState:
-    """A session as the page shows it; thumbnails and exports go to the workspace."""
+    """A session as the page shows it; thumbnails go to the workspace.
 
-    def __init__(self, session: LabellingSession, workspace: Workspace) -> None:
+    `publish` serves another session instead, when the user adds new images.
+    """
+
+    def __init__(
+        self, session: LabellingSession, workspace: Workspace, publish: Publish | None = None
+    ) -> None:
         self.session, self.workspace = session, workspace
         self.run = secrets.token_hex(8)
         self.training = BackgroundTraining(session)
         self.checks = BackgroundChecks(session)
         self.item_map = ItemMap(session)
-        self._lock = threading.Lock()
-        self._last_search: tuple[tuple[Any, ...], NDArray[np.int64]] | None = None
-        self._folded_paths: list[str] | None = None
+        self.search = ItemSearch(session, workspace)
+        self.overview = Overview(session, self.search, self.checks)
+        self.exports = Exports(session, workspace)
+        self.new_images = NewImages(session, workspace, publish)
+        self.encoder = ImageEncoder(session.embeddings, workspace)
         self.training.request_if_due(session.snapshot())
 
     @property
@@ -58,6 +72,8 @@ class PageState:
     def close(self) -> None:
         """Stop the work in the background."""
         self.item_map.umap.close()
+        self.new_images.close()
+        self.exports.close()
         self.checks.close()
         self.training.close()
 
@@ -94,31 +110,23 @@ class PageState:
         snapshot = self.session.snapshot()
         return [self._entry(each.row, snapshot, each) for each in proposals]
 
-    def find(self, text: str, state: str, label: str) -> NDArray[np.int64]:
-        """Return the ascending rows whose path contains all words of a text, ignoring case."""
-        # `state` is "unlabelled" or one of `STATES`. An empty text, state or label is no condition.
-        snapshot = self.session.snapshot()
-        key = (text, state, label, snapshot.version if state or label else None)
-        with self._lock:
-            if self._last_search is not None and self._last_search[0] == key:
-                return self._last_search[1]
-        matches = np.ones(self.n, dtype=bool)
-        if state:
-            matches &= snapshot.states == (0 if state == "unlabelled" else STATES.index(state))
-        if label:
-            known = label in snapshot.classes
-            matches &= snapshot.codes == (snapshot.classes.index(label) if known else -2)
-        rows = np.flatnonzero(matches)
-        words = _folded(text).split()
-        if words:
-            if self._folded_paths is None:
-                self._folded_paths = [_folded(path) for path in self.session.ids]
-            paths = self._folded_paths
-            found = [row for row in rows.tolist() if all(word in paths[row] for word in words)]
-            rows = np.array(found, dtype=np.int64)
-        with self._lock:
-            self._last_search = key, rows
-        return rows
+    def predict(self, content: bytes) -> dict[str, Any]:
+        """Return the model's most probable classes for the bytes of an image; store nothing."""
+        model = self.session.model
+        if model is None:
+            raise LabelError("there is no model yet: label images of two classes first.")
+        image = self.encoder.encode(content)
+        probabilities = probabilities_of(model.head, image.vector[None], np.array([0]))[0]  # (C,)
+        best = np.argsort(-probabilities, kind="stable")[:MAX_CLASSES].tolist()
+        return {
+            "classes": [
+                {"name": model.classes[code], "probability": _rounded(float(probabilities[code]))}
+                for code in best
+            ],
+            "labelled": model.labelled,
+            "width": image.width,
+            "height": image.height,
+        }
 
     def checked(self, name: str, n: int) -> dict[str, Any] | Progress:
         """Return one of `LISTS` with up to `n` items, or the progress of the checks."""
@@ -230,11 +238,6 @@ def _thinned(curve: list[Point]) -> list[Point]:
     """Return at most `MAX_POINTS` points of a curve, including the last."""
     step = -(-len(curve) // MAX_POINTS)
     return curve[::-1][:: max(1, step)][::-1]
-
-
-def _folded(text: str) -> str:
-    """Return a text in Unicode normal form C, with case-folded letters."""
-    return unicodedata.normalize("NFC", text).casefold()
 
 
 def _rounded(share: float | None) -> float | None:

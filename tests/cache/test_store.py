@@ -125,6 +125,14 @@ def test_missing_marks_images_without_a_vector(store: Store) -> None:
     assert store.missing(ids).tolist() == [False, True, True]
 
 
+def test_the_sizes_of_images(store: Store, workspace: Workspace) -> None:
+    store.add([Row(content(7), np.zeros(4, np.float32), 640, 480, 9)], {"runtime": "test 2"})
+    ids = pa.array([content(7), content(9), None, content(1)], CONTENT_ID)
+    assert store.sizes_for(ids).tolist() == [[640, 480], [0, 0], [0, 0], [10, 20]]
+    empty = Store(workspace, Spec(SPEC.backbone, SPEC.preprocess, "bf16"))
+    assert empty.sizes_for(ids).tolist() == [[0, 0]] * 4
+
+
 def test_a_vector_replaces_a_failure(store: Store) -> None:
     failures = [
         Failure("a.jpg", content(7), "decode", "truncated"),

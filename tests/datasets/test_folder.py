@@ -27,7 +27,12 @@ def test_hidden_system_and_workspace_files_are_ignored(tmp_path, make):
         tmp_path,
         [
             *("a.png", "b/c.png", ".hidden.png", "._a.png", ".embedpipe/x.png"),
-            *("__MACOSX/a.png", "b/@eaDir/thumb.jpg", "b/.git/x.png"),
+            *(
+                "embedpipe-exports/x/a.png",
+                "__MACOSX/a.png",
+                "b/@eaDir/thumb.jpg",
+                "b/.git/x.png",
+            ),
         ],
     )
     for name in ("Thumbs.db", "notes.txt", "no_suffix"):

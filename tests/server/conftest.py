@@ -135,11 +135,17 @@ def tab_on(browser: Any) -> Iterator[Callable[..., Tab]]:
     contexts: dict[int, Any] = {}
     tabs = []
 
-    def open_(lab: Lab, url: str | None = None, width: int = 1280, **more: Any) -> Tab:
+    def open_(
+        lab: Lab,
+        url: str | None = None,
+        width: int = 1280,
+        view: str | None = "single",
+        **more: Any,
+    ) -> Tab:
         key = id(lab) + width
         if key not in contexts:
             contexts[key] = browser.new_context(viewport={"width": width, "height": 800}, **more)
-        tabs.append(Tab(contexts[key], url or lab.url))
+        tabs.append(Tab(contexts[key], url or lab.url, view))
         return tabs[-1]
 
     yield open_

@@ -13,9 +13,9 @@ def kind_of(path: str) -> str:
 
 
 class Tab:
-    """One tab of a browser, with whatever it complained about."""
+    """One tab of a browser, with whatever it complained about; it opens Single by default."""
 
-    def __init__(self, context: Any, url: str) -> None:
+    def __init__(self, context: Any, url: str, view: str | None = "single") -> None:
         self.page = context.new_page()
         self.problems: list[str] = []
         self.requests: list[str] = []
@@ -24,6 +24,9 @@ class Tab:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(url)
         self.page.wait_for_selector("#progress:not(:empty)")
+        if view is not None and not self.page.url.endswith(f"#{view}"):
+            self.page.evaluate("view => { location.hash = view; }", view)
+            self.wait("v => document.querySelector(`nav a[data-view=${v}][aria-current]`)", view)
 
     def press(self, *keys: str) -> None:
         for key in keys:
@@ -31,6 +34,11 @@ class Tab:
 
     def wait(self, expression: str, argument: Any = None) -> Any:
         return self.page.wait_for_function(expression, arg=argument, timeout=15_000)
+
+    def shows(self, selector: str, words: str) -> None:
+        """Wait until an element contains words."""
+        contains = "([place, words]) => document.querySelector(place)?.textContent.includes(words)"
+        self.wait(contains, [selector, words])
 
     def text(self, selector: str) -> str:
         return str(self.page.inner_text(selector))

@@ -113,6 +113,21 @@ def test_classes_are_added_renamed_and_merged_on_confirmation(lab: Lab) -> None:
     )
     lab.post("/api/classes/rename", {"from": "cap", "to": "beanie", "merge": True}).json()
     assert lab.get("/api/status").json()["classes"] == [{"name": "beanie", "count": 1}]
+    similar = "there is no class {!r}. Did you mean 'beanie'? Send `confirm: true` for a new class."
+    for path, body, name in (
+        ("/api/classes", {"name": "Beanie"}, "Beanie"),
+        ("/api/label", {"rows": [1], "label": "beaine"}, "beaine"),
+    ):
+        assert lab.post(path, body).error() == (409, similar.format(name))
+    lab.post("/api/classes", {"name": "shoe"}).json()
+    renamed = {"from": "shoe", "to": "beanies"}
+    assert lab.post("/api/classes/rename", renamed).error() == (409, similar.format("beanies"))
+    lab.post("/api/classes/rename", {**renamed, "confirm": True}).json()
+    lab.post(
+        "/api/classes/rename", {**renamed, "from": "beanies", "to": "Beanies", "confirm": True}
+    ).json()
+    assert list(lab.session.classes()) == ["beanie", "Beanies"]
+    lab.post("/api/undo", {}), lab.post("/api/undo", {}), lab.post("/api/undo", {})
     assert lab.post("/api/classes/rename", {"from": "shoe", "to": "boot"}).error() == (
         400, "unknown class 'shoe'. Known: beanie.",
     )  # fmt: skip
@@ -245,7 +260,17 @@ def test_pages_of_items_by_path_state_and_class(lab: Lab) -> None:
         ("items?rows=1;2", "`rows` must be at most 500 numbers from 0 to 23, separated by commas."),
         ("items?limit=501", "`limit` must be a number from 0 to 500."),
         ("items?offset=-1", "`offset` must be a number from 0 to 1000000000."),
-        ("items?state=x", "`state` must be unlabelled, label, skip or unsure."),
+        ("items?state=x", "`state` must be unlabelled, labelled, label, skip or unsure."),
+        (
+            "items?sort=label",
+            "`sort` must be path, confidence, size or date, or one of them after `-`.",
+        ),
+        ("items?min_confidence=95", "`min_confidence` must be a number from 0 to 1."),
+        ("items?max_confidence=1.5", "`max_confidence` must be a number from 0 to 1."),
+        ("items?max_confidence=nan", "`max_confidence` must be a number from 0 to 1."),
+        ("items?min_side=-1", "`min_side` must be a number from 0 to 1000000."),
+        ("items?after=31.5.2024", "`after` must be a day, such as 2024-05-31."),
+        ("items?before=2024-02-30", "`before` must be a day, such as 2024-05-31."),
         ("batch?n=1e3", "`n` must be a number from 0 to 500."),
         ("similar?row=24", "`row` must be a number from 0 to 23."),
         ("map/colours?by=x", "`by` must be label, prediction or confidence."),
@@ -357,7 +382,7 @@ def test_each_export_is_a_new_file_with_the_labels(lab: Lab) -> None:
         found = lab.post("/api/export", {"format": name}).json()
         assert (found["items"], found["note"]) == (6, None)
         path = Path(found["path"])
-        assert path.parent == (lab.workspace / "exports").resolve()
+        assert path.parent == lab.folder.parent.resolve() / "embedpipe-exports"
         back = {item.path: item.label for item in formats[name].read(path) if item.is_sure}
         assert back == {lab.session.ids[row]: kind_of(lab.session.ids[row]) for row in range(6)}
     found = lab.post("/api/export", {"format": "label-studio"}).json()

@@ -21,10 +21,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     lab.close()
 
 
-NO_ACCESS = (
-    b"This page needs the token of the server. Open the whole address that `embedpipe label` "
-    b"printed."
+POSTS = (
+    *("/api/label", "/api/mark", "/api/undo", "/api/classes", "/api/classes/rename"),
+    *("/api/copies/skip", "/api/retrain", "/api/export", "/api/predict", "/api/new-images/add"),
 )
+READS = ("/api/choices", "/api/overview", "/api/new-images", "/api/exports/x", "/api/items?q=a")
 NO_TOKEN = "the token is missing or wrong: open the address that `embedpipe label` printed."
 LABEL = json.dumps({"rows": [0], "label": "hat"}).encode()
 
@@ -125,6 +126,56 @@ def test_forms_of_other_sites_are_refused(lab: Lab) -> None:
         )
 
 
+@pytest.mark.parametrize("path", POSTS)
+def test_every_change_needs_host_token_origin_and_run(lab: Lab, path: str) -> None:
+    before = list(lab.log.events())
+    refusals: list[tuple[dict[str, str | None], int]] = [
+        ({"host": "evil.example"}, 421),
+        ({"origin": "http://evil.example"}, 403),
+        ({"sec_fetch_site": "cross-site"}, 403),
+        ({"origin": None}, 403),
+        ({"cookie": None}, 401),
+        ({"x_embedpipe_run": "0123456789abcdef"}, 409),
+        ({"content_type": "text/plain"}, 415),
+        ({"content_type": "application/x-www-form-urlencoded"}, 415),
+        ({"content_length": "99999999999"}, 413),
+    ]
+    kind = {"content_type": "image/jpeg"} if path == "/api/predict" else {}
+    for changes, status in refusals:
+        answer = lab.raw("POST", path, browser_headers(lab, **{**kind, **changes}), b"{}")
+        assert (changes, answer.status) == (changes, status)
+    assert lab.raw("GET", path, {"authorization": f"Bearer {lab.token}"}).status == 405
+    assert list(lab.log.events()) == before
+
+
+@pytest.mark.parametrize("path", READS)
+def test_every_view_needs_the_token(lab: Lab, path: str) -> None:
+    assert lab.raw("GET", path, {}).error() == (401, NO_TOKEN)
+    cookie = {"cookie": f"embedpipe-{lab.port}={lab.token}"}
+    assert lab.raw("GET", path, {**cookie, "sec-fetch-site": "cross-site"}).status == 403
+    assert lab.raw("GET", path, {**cookie, "host": "evil.example"}).status == 421
+
+
+def test_a_program_may_name_the_run_that_its_rows_are_of(lab: Lab) -> None:
+    headers = {"authorization": f"Bearer {lab.token}", "content-type": "application/json"}
+    run = lab.get("/api/status").json()["run"]
+    assert lab.raw("POST", "/api/label", {**headers, "x-embedpipe-run": run}, LABEL).status == 200
+    lab.session.undo()
+    refused = lab.raw("POST", "/api/label", {**headers, "x-embedpipe-run": "other"}, LABEL)
+    assert refused.error() == (409, "the server was restarted: reload the page.")
+
+
+def test_a_large_file_is_refused_before_it_is_read(lab: Lab) -> None:
+    headers = browser_headers(lab, content_type="image/png", content_length="40000001")
+    refused = lab.raw("POST", "/api/predict", headers, b"x")
+    assert refused.error() == (413, "the body has more than 40,000,000 bytes.")
+
+
+@pytest.mark.parametrize("key", ["..%2f..%2flabels.sqlite", "%2e%2e", "x/../../labels.sqlite", "x"])
+def test_no_download_leads_to_another_file(lab: Lab, key: str) -> None:
+    assert lab.get(f"/api/exports/{key}").status == 404
+
+
 def test_a_page_of_an_earlier_run_is_refused(lab: Lab) -> None:
     """Rows may be other items since."""
     refused = try_to_label(lab, x_embedpipe_run="0123456789abcdef")
@@ -146,8 +197,12 @@ def test_requests_without_the_token_are_refused(lab: Lab, path: str, cookie: str
 def test_a_wrong_token_gives_no_cookie(lab: Lab) -> None:
     for address in ("/", "/?token=", "/?token=wrong", f"/?token={lab.token[:-1]}", "/?token=%FF"):
         refused = lab.raw("GET", address, {})
-        assert (refused.status, refused.body) == (401, NO_ACCESS)
+        assert refused.status == 401
         assert "set-cookie" not in refused.headers
+        page = refused.body.decode()
+        assert "<pre>embedpipe label --url</pre>" in page
+        for secret in (lab.token, str(lab.port), lab.session.dataset, str(lab.folder)):
+            assert secret not in page
     assert try_to_label(lab, cookie=None).error() == (401, NO_TOKEN)
 
 

@@ -322,6 +322,7 @@ def test_the_layout_fits_the_window_and_does_not_move(
     tab = tab_on(lab, width=width)
     for _ in range(3):
         tab.label_next()
+    tab.progress("3 of 24")
     boxes = """() => ['header', '#next', 'main', 'footer'].map(s => {
       const b = document.querySelector(s).getBoundingClientRect(); return [b.top, b.height]; })"""
     before = tab.page.evaluate(boxes)

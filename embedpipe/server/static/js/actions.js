@@ -21,7 +21,8 @@ async function store(items, patch, request) {
 
 export function label(items, name) {
   if (!items.length) return Promise.resolve(null);
-  const body = { rows: items.map((item) => item.row), label: name };
+  // The dialogs ask about names that are similar to others; the server need not ask again.
+  const body = { rows: items.map((item) => item.row), label: name, confirm: true };
   if (items.some((item) => item.suggestion)) {
     body.suggestions = items.map((item) => item.suggestion ?? null);
     body.model = items[0].model ?? status?.model?.name;
@@ -74,7 +75,7 @@ function describe({ act, rows, items }) {
 }
 
 export async function addClass(name) {
-  const response = post("/api/classes", { name });
+  const response = post("/api/classes", { name, confirm: true });
   expectClass(name, response);
   try {
     await response;
@@ -86,7 +87,7 @@ export async function addClass(name) {
 }
 
 export async function renameClass(from, to, merge = false) {
-  await post("/api/classes/rename", { from, to, merge });
+  await post("/api/classes/rename", { from, to, merge, confirm: true });
   refreshSoon();
 }
 

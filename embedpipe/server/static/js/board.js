@@ -63,12 +63,16 @@ export class Board {
   }
 
   start() {
+    // A list without options is no list for screen readers.
+    this.element.setAttribute("role", this.total ? "listbox" : "group");
+    if (this.total) this.element.setAttribute("aria-multiselectable", "true");
+    else this.element.removeAttribute("aria-multiselectable");
     this.element.scrollTop = 0;
     for (const tile of this.tiles.values()) tile.remove();
     this.tiles.clear();
     this.content.querySelectorAll("h2, .empty").forEach((each) => each.remove());
     this.headings = this.sections.map(({ title }) => {
-      const heading = make("h2", { text: title });
+      const heading = make("h2", { text: title, role: "presentation" });
       if (title) this.content.append(heading);
       return heading;
     });

@@ -2,6 +2,7 @@
 
 import { pictureUrl } from "./api.js";
 import { renameClass } from "./actions.js";
+import { similarClass } from "./class_names.js";
 import { $, make, notify } from "./dom.js";
 import { classNames, colourOf } from "./status.js";
 
@@ -13,6 +14,8 @@ let decide = null;
 let chosen = -1;
 let shown = [];
 let extra = false;
+let asked;  // the new name that the dialog asked about
+let renamed;  // the class that the dialog renames
 
 // List the classes whose names contain the typed letters, and choose the first match of these:
 // 1. the class with exactly the typed name;
@@ -41,10 +44,23 @@ function render() {
 
 function finish(only) {
   const name = chosen >= 0 ? shown[chosen] : input.value.trim();
+  if (asksFor(name)) return;
   dialog.close();
   const settle = decide;
   decide = null;
   settle?.(name ? { name, only } : null);
+}
+
+// Ask once about a new name that is similar to the name of a class; return whether it asks.
+function asksFor(name) {
+  const others = classNames().filter((each) => each !== renamed);
+  const similar = name && !classNames().includes(name) ? similarClass(name, others) : undefined;
+  if (similar === undefined || asked === name) return false;
+  asked = name;
+  const other = make("button", { type: "button", class: "main", text: `Use ${similar}` });
+  other.addEventListener("click", () => { input.value = similar; input.focus(); input.oninput(); finish(false); });
+  $("#class-note").replaceChildren(`Did you mean ${similar}? Press Enter again for the new class ${name}. `, other);
+  return true;
 }
 
 // Resolve to {name, only}, or to null if cancelled. With `only`, add the class and label no image.
@@ -53,6 +69,8 @@ export function chooseClass({ title, note, old, fresh, ok = "OK", withOnly = fal
   $("#class-note").textContent = note;
   $("#class-ok").textContent = ok;
   input.value = old ?? "";
+  asked = undefined;
+  renamed = old;
   extra = withOnly;
   input.oninput = () => fill(fresh, old);
   fill(fresh, old);

@@ -6,19 +6,31 @@ import { askExistingClass, askNewClass, showHelp, showLarge } from "./dialogs.js
 import { $, isolate, make, notify, percent } from "./dom.js";
 import { Grid } from "./grid.js";
 import { ItemMap } from "./map.js";
+import { Overview } from "./overview.js";
+import "./new_images.js";
 import { exportNow, renderPanel } from "./panel.js";
 import { Review } from "./review.js";
 import { Search } from "./search.js";
 import { Single } from "./single.js";
 import { classForKey, classNames, colourOf, disconnected, keyForClass, onStatus, refresh, status } from "./status.js";
+import { openTrial } from "./trial.js";
 
-const KINDS = { single: Single, grid: Grid, review: Review, search: Search, map: ItemMap };
+const KINDS = { overview: Overview, single: Single, grid: Grid, review: Review, search: Search, map: ItemMap };
 const views = {};
 let view = null;
 let pending = 0;
 
-function openView(name) {
-  if (!(name in KINDS)) name = "single";
+// Open a view by the name in its address, such as `single` or `search?predicted=shirt`.
+function openView(address) {
+  const [wanted, query] = address.split("?");
+  const name = wanted in KINDS ? wanted : "single";
+  const opened = showView(name);
+  if (location.hash !== `#${name}`) history.replaceState(null, "", `#${name}`);
+  if (query) opened.openQuery?.(new URLSearchParams(query));
+  return opened;
+}
+
+function showView(name) {
   views[name] ??= new KINDS[name]();
   if (view === views[name]) return view;
   view?.hide();
@@ -27,7 +39,6 @@ function openView(name) {
     if (link.dataset.view === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  if (location.hash !== `#${name}`) history.replaceState(null, "", `#${name}`);
   $("#view").replaceChildren(view.element);
   $("#view").focus({ preventScroll: true });
   $("#hints").textContent = view.hints();
@@ -81,7 +92,7 @@ function nextStep({ classes, labelled, left, model }) {
   if (few.length) return [`Few labels of ${few.slice(0, 3).map((each) => isolate(each.name)).join(", ")}`, "Shift+L finds images similar to the current one, Shift+F searches by path."];
   if (model.advice === "stop") return ["Enough labels", "more labels would hardly improve the model. Shift+R reviews likely wrong labels, Shift+E exports."];
   if (model.advice === "stop soon") return ["Nearly enough labels", "Shift+R reviews likely wrong labels. Continue if you need a slightly higher accuracy."];
-  return ["Continue", `Enter accepts the suggestion${model.accuracy === null ? "" : ` (correct for about ${percent(model.accuracy)} of the labelled images)`}.`];
+  return ["Continue", `Enter accepts the suggestion${model.expected ? ` (expected to be right for ${percent(model.expected.value)} of the other images)` : ""}.`];
 }
 
 onStatus((fresh, changes) => {
@@ -92,7 +103,7 @@ onStatus((fresh, changes) => {
   renderPanel(fresh);
   const [first, rest] = nextStep(fresh);
   $("#next").replaceChildren(make("b", { text: `${first}: ` }), rest);
-  if (!view) openView(location.hash.slice(1));
+  if (!view) openView(location.hash.slice(1) || (fresh.labelled ? "single" : "overview"));
   else view.statusChanged(changes);
   renderClasses();
 });
@@ -123,9 +134,9 @@ function togglePanel() {
 }
 
 const SHIFT_KEYS = {
-  s: () => openView("single"), g: () => openView("grid"), r: () => openView("review"), m: () => openView("map"),
+  o: () => openView("overview"), s: () => openView("single"), g: () => openView("grid"), r: () => openView("review"), m: () => openView("map"),
   f: () => { openView("search"); views.search.text.focus(); views.search.text.select(); },
-  p: togglePanel, e: exportNow, u: () => view.mark("unsure"),
+  p: togglePanel, e: exportNow, t: openTrial, u: () => view.mark("unsure"),
   l: () => { const { item } = view; if (item) { openView("search"); views.search.showSimilar(item); } },
   v: () => { if (view.item) showLarge(view.item); },
 };

@@ -1,13 +1,20 @@
-// A map of all images in two layouts, with colours; a lasso or a circle selects images.
+// A map of all images in two layouts, with colours; a lasso or a circle selects images. The wheel
+// zooms, hovering shows an image, and a click opens it.
 
 import { label, mark, undo } from "./actions.js";
 import { get, getBytes, request, thumbnailUrl } from "./api.js";
+import { showLarge } from "./dialogs.js";
 import { make, notify, percent, plural, sleep } from "./dom.js";
 import { classNames, status } from "./status.js";
 
 const FULL = 65535;
 const EDGE = 18;
 const SHOWN = 24;
+const MAX_ZOOM = 60;
+const ZOOM_STEP = 1.4;
+const REACH = 12;  // maximum pixels between the pointer and the image that it shows
+const HOVER_DELAY = 70;
+const CLICK_DISTANCE = 5;
 const POLL_INTERVAL = 1000;
 const STEPS = { starting: "starting", neighbours: "comparing images", layout: "arranging images" };
 
@@ -15,7 +22,8 @@ export class ItemMap {
   constructor() {
     this.canvas = make("canvas", { tabindex: "0", role: "application", "aria-label": "Map of all images: arrows move the circle, Space selects" });
     this.working = make("p", { class: "working", role: "status" });
-    this.plane = make("div", { class: "plane" }, this.canvas, this.working);
+    this.hover = make("figure", { class: "hover", hidden: true });
+    this.plane = make("div", { class: "plane" }, this.canvas, this.working, this.hover, this.zoomButtons());
     this.strip = make("div", { class: "strip" });
     this.by = make("select", { "aria-label": "Colour by" },
       make("option", { value: "label", text: "coloured by label" }),
@@ -37,6 +45,7 @@ export class ItemMap {
     this.marked = null;
     this.lasso = [];
     this.circle = { x: 0.5, y: 0.5, r: 0.06 };
+    this.zoom = { factor: 1, left: 0, top: 0 };  // the visible part starts at `left`, `top` (0 to 1)
     this.by.addEventListener("change", () => { this.recolour(); this.focus(); });
     this.layout.addEventListener("change", () => { this.arrange(); this.focus(); });
     new ResizeObserver(() => this.render()).observe(this.plane);
@@ -44,7 +53,36 @@ export class ItemMap {
     this.watchPointer();
   }
 
-  hints() { return "arrows move the circle, with Shift faster · + − change its size · Space selects its images · a class key labels the selection · Esc clears it · the mouse draws a lasso"; }
+  hints() { return "arrows move the circle, with Shift faster · + − change its size · Space selects its images · a class key labels the selection · Esc clears it · [ ] zoom · drag draws a lasso, a click opens the image"; }
+
+  zoomButtons() {
+    const button = (text, name, key, work) => {
+      const element = make("button", { type: "button", title: `${name} (${key})`, "aria-label": name, text });
+      element.addEventListener("click", () => { work(); this.focus(); });
+      return element;
+    };
+    return make("div", { class: "zoom" },
+      button("+", "Zoom in", "]", () => this.zoomBy(ZOOM_STEP)), button("−", "Zoom out", "[", () => this.zoomBy(1 / ZOOM_STEP)),
+      button("Reset", "Show the whole map", "Home", () => this.resetZoom()));
+  }
+
+  // Zoom around a place of the plane, given as shares of its width and height.
+  zoomBy(change, x = 0.5, y = 0.5) {
+    const { factor, left, top } = this.zoom;
+    const now = Math.max(1, Math.min(MAX_ZOOM, factor * change));
+    this.zoom.factor = now;
+    this.moveTo(left + x / factor - x / now, top + y / factor - y / now);
+  }
+
+  moveTo(left, top) {
+    const most = 1 - 1 / this.zoom.factor;
+    this.zoom.left = Math.max(0, Math.min(most, left));
+    this.zoom.top = Math.max(0, Math.min(most, top));
+    this.hover.hidden = true;
+    this.render();
+  }
+
+  resetZoom() { this.zoom.factor = 1; this.moveTo(0, 0); }
 
   get item() { return this.items?.[0]; }
 
@@ -132,10 +170,11 @@ export class ItemMap {
 
   toPixels(ratio) {
     const { clientWidth, clientHeight } = this.plane;
+    const { factor, left, top } = this.zoom;
     return {
       width: clientWidth, height: clientHeight,
-      x: (value) => (EDGE + (value / FULL) * (clientWidth - 2 * EDGE)) * ratio,
-      y: (value) => (EDGE + (1 - value / FULL) * (clientHeight - 2 * EDGE)) * ratio,
+      x: (value) => (EDGE + (value / FULL) * (clientWidth - 2 * EDGE) - left * clientWidth) * factor * ratio,
+      y: (value) => (EDGE + (1 - value / FULL) * (clientHeight - 2 * EDGE) - top * clientHeight) * factor * ratio,
     };
   }
 
@@ -154,10 +193,12 @@ export class ItemMap {
     const half = size >> 1;
     const dot = (row, side = size) => {
       const half = side >> 1;
-      const left = Math.max(0, Math.round(x(this.points[2 * row])) - half);
-      const top = Math.max(0, Math.round(y(this.points[2 * row + 1])) - half);
+      const left = Math.round(x(this.points[2 * row])) - half;
+      const top = Math.round(y(this.points[2 * row + 1])) - half;
+      if (left <= -side || top <= -side || left >= w || top >= h) return;
       const colour = packed[this.colours[row]];
-      for (let line = top; line < Math.min(h, top + side); line += 1) pixels.fill(colour, line * w + left, line * w + Math.min(w, left + side));
+      const [from, to] = [Math.max(0, left), Math.min(w, left + side)];
+      for (let line = Math.max(0, top); line < Math.min(h, top + side); line += 1) pixels.fill(colour, line * w + from, line * w + to);
     };
     for (let row = 0; row < n; row += 1) if (!this.colours[row]) dot(row);
     for (let row = 0; row < n; row += 1) if (this.colours[row]) dot(row, this.by.value === "label" ? size + Math.round(2 * ratio) : size);
@@ -207,7 +248,11 @@ export class ItemMap {
     const { items } = few.length ? await get(`/api/items?rows=${few}`).catch(() => ({ items: [] })) : { items: [] };
     if (rows !== this.selected) return;
     this.items = items;
-    this.strip.replaceChildren(...this.items.map((item) => make("img", { src: thumbnailUrl(item), alt: item.path, title: item.path })));
+    this.strip.replaceChildren(...this.items.map((item) => {
+      const button = make("button", { type: "button", title: item.path }, make("img", { src: thumbnailUrl(item), alt: item.path }));
+      button.addEventListener("click", () => showLarge(item));
+      return button;
+    }));
     if (rows.length > SHOWN) this.strip.append(make("span", { class: "quiet", text: `and ${plural(rows.length - SHOWN, "more", "more")}` }));
   }
 
@@ -234,7 +279,14 @@ export class ItemMap {
     const step = event.shiftKey ? 0.1 : 0.02;
     const by = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key];
     const within = (value) => Math.max(0, Math.min(1, value));
-    if (by) { circle.x = within(circle.x + by[0]); circle.y = within(circle.y + by[1]); }
+    if (by) {
+      const [x, y] = [circle.x + by[0], circle.y + by[1]];
+      Object.assign(circle, { x: within(x), y: within(y) });
+      const { factor, left, top } = this.zoom;
+      this.moveTo(left + (x - circle.x) / factor, top + (y - circle.y) / factor);  // the circle pushes the map at its edge
+    } else if (event.key === "]") this.zoomBy(ZOOM_STEP, circle.x, circle.y);
+    else if (event.key === "[") this.zoomBy(1 / ZOOM_STEP, circle.x, circle.y);
+    else if (event.key === "Home") this.resetZoom();
     else if (event.key === "+" || event.key === "=") circle.r = Math.min(0.7, circle.r * 1.2);
     else if (event.key === "-") circle.r = Math.max(0.01, circle.r / 1.2);
     else if (event.key === " ") {
@@ -246,31 +298,93 @@ export class ItemMap {
     return true;
   }
 
+  // The row of the image nearest to a place on the canvas, if it is near enough.
+  nearest(place) {
+    if (!this.points) return null;
+    const { x, y } = this.toPixels(1);
+    let [found, least] = [null, REACH ** 2];
+    for (let row = 0; row < this.points.length / 2; row += 1) {
+      const distance = (x(this.points[2 * row]) - place.x) ** 2 + (y(this.points[2 * row + 1]) - place.y) ** 2;
+      if (distance < least) [found, least] = [row, distance];
+    }
+    return found;
+  }
+
+  async fetchItem(row) {
+    const found = await get(`/api/items?rows=${row}`).catch(() => null);
+    return found?.items[0];
+  }
+
+  // Show the image under the pointer once the pointer rests.
+  showHover(place) {
+    clearTimeout(this.hovering);
+    this.hovering = setTimeout(async () => {
+      const row = this.nearest(place);
+      const waiting = this.hovering;
+      const item = row === null ? null : await this.fetchItem(row);
+      if (waiting !== this.hovering) return;
+      this.hover.hidden = !item;
+      if (!item) return;
+      const name = item.label ?? (item.suggestion ? `${item.suggestion}? ${percent(item.confidence)}` : item.state);
+      this.hover.replaceChildren(make("img", { src: thumbnailUrl(item), alt: "" }),
+        make("figcaption", {}, make("bdi", { text: name || "no label" }), make("span", { class: "quiet", text: item.path })));
+      this.hover.dataset.row = row;
+      const { clientWidth, clientHeight } = this.plane;
+      this.hover.style.left = `${place.x < clientWidth / 2 ? place.x + 14 : Math.max(0, place.x - 14 - this.hover.offsetWidth)}px`;
+      this.hover.style.top = `${Math.max(0, Math.min(place.y + 14, clientHeight - this.hover.offsetHeight))}px`;
+    }, HOVER_DELAY);
+  }
+
+  async openNearest(place) {
+    const row = this.nearest(place);
+    const item = row === null ? null : await this.fetchItem(row);
+    if (item) showLarge(item);
+  }
+
   watchPointer() {
     const point = (event) => {
       const box = this.canvas.getBoundingClientRect();
       return { x: event.clientX - box.left, y: event.clientY - box.top };
     };
     let drawing = false;
+    let moving = null;  // the last place of the pointer while the middle or right button moves the map
     this.canvas.addEventListener("pointerdown", (event) => {
+      this.canvas.setPointerCapture(event.pointerId);
+      this.hover.hidden = true;
+      if (event.button !== 0) { moving = point(event); return; }
       drawing = true;
       this.lasso = [point(event)];
       this.keep = event.shiftKey;
-      this.canvas.setPointerCapture(event.pointerId);
     });
     this.canvas.addEventListener("pointermove", (event) => {
-      if (!drawing) return;
-      this.lasso.push(point(event));
-      this.render();
+      const now = point(event);
+      if (moving) {
+        const { factor, left, top } = this.zoom;
+        this.moveTo(left - (now.x - moving.x) / (factor * this.plane.clientWidth), top - (now.y - moving.y) / (factor * this.plane.clientHeight));
+        moving = now;
+      } else if (drawing) {
+        this.lasso.push(now);
+        this.render();
+      } else this.showHover(now);
     });
-    this.canvas.addEventListener("pointercancel", () => { drawing = false; this.lasso = []; this.render(); });
-    this.canvas.addEventListener("pointerup", () => {
+    this.canvas.addEventListener("pointercancel", () => { drawing = false; moving = null; this.lasso = []; this.render(); });
+    this.canvas.addEventListener("pointerup", (event) => {
+      if (!drawing) { moving = null; return; }
       drawing = false;
       const ring = this.lasso;
       this.lasso = [];
-      if (ring.length > 2) this.choose((x, y) => isInside(ring, x, y), this.keep);
-      else this.render();
+      const end = point(event);
+      if (ring.every(({ x, y }) => Math.hypot(x - end.x, y - end.y) < CLICK_DISTANCE)) this.openNearest(end);
+      else if (ring.length > 2) this.choose((x, y) => isInside(ring, x, y), this.keep);
+      this.render();
     });
+    this.canvas.addEventListener("pointerleave", () => { clearTimeout(this.hovering); this.hover.hidden = true; });
+    this.canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+    this.canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      const { x, y } = point(event);
+      this.zoomBy(event.deltaY < 0 ? ZOOM_STEP : 1 / ZOOM_STEP, x / this.plane.clientWidth, y / this.plane.clientHeight);
+    }, { passive: false });
     for (const kind of ["focus", "blur"]) this.canvas.addEventListener(kind, () => this.render());
   }
 }

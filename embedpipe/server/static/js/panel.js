@@ -1,6 +1,6 @@
-// The side panel: labels per class, accuracy, advice, export.
+// The side panel: labels per class, expected accuracy, results per class, advice, export.
 
-import { post } from "./api.js";
+import { get, post } from "./api.js";
 import { askRename } from "./dialogs.js";
 import { $, make, makeSvg, notify, percent, plural } from "./dom.js";
 import { colourOf } from "./status.js";
@@ -9,6 +9,8 @@ export function renderPanel(status) {
   renderCounts(status);
   renderAccuracy(status);
 }
+
+const MOST_CLASSES = 8;
 
 let counted;
 
@@ -33,25 +35,78 @@ function renderCounts({ classes, skipped, unsure }) {
   if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)]?.focus();
 }
 
-function renderAccuracy({ model, curve, classes, problem }) {
+function renderAccuracy({ model, curve, classes, problem, items, labelled }) {
   const line = $("#accuracy");
-  const known = model && model.accuracy !== null;
-  line.className = known ? "" : "none";
-  if (known) {
-    line.replaceChildren(percent(model.accuracy));
-    if (model.interval) line.append(make("small", { text: `${percent(model.interval[0])} to ${percent(model.interval[1])}, ${plural(model.labelled, "label")}` }));
+  const expected = model?.expected;
+  line.className = expected ? "" : "none";
+  if (expected) {
+    const { value, low, high } = expected;
+    line.replaceChildren(percent(value), make("small", { text: `${percent(low)} to ${percent(high)}, on the ${plural(items - labelled, "image")} without a label` }));
   } else {
     const two = classes.filter((each) => each.count).length >= 2;
-    line.textContent = model || two ? "not known yet: label more images of each class" : "not known yet: label images of two classes";
+    line.textContent = `Not known yet. ${model?.expected_reason || (two ? "Label more images of each class." : "Label images of two classes.")}`;
   }
-  $("#advice").textContent = problem ?? (model ? `${{ stop: "Enough labels", "stop soon": "Nearly enough labels" }[model.advice] ?? "Continue"}: ${model.reason}` : "");
-  $("#model").textContent = model ? `Model ${model.name}, trained in ${model.seconds.toFixed(1)} s.` : "";
-  renderCurve(curve);
+  const advice = { stop: "Enough labels", "stop soon": "Nearly enough labels" }[model?.advice] ?? "Continue";
+  $("#advice").textContent = problem ?? (model ? `${advice}: ${model.reason}` : "");
+  renderDetails(model);
+  renderCurve(curve, model);
+  renderClasses(model);
+}
+
+function renderDetails(model) {
+  $("#model").textContent = model ? `Model ${model.name}, trained in ${model.seconds.toFixed(1)} s.` : "There is no model yet.";
+  const [low, high] = model?.interval ?? [];
+  $("#cross-validated").textContent = typeof model?.accuracy === "number"
+    ? `Cross-validated accuracy on the labelled images: ${percent(model.accuracy)}${low === undefined ? "" : ` (${percent(low)} to ${percent(high)})`}. A model predicts the images that it was not trained on. This number is usually too low for the other images, because difficult images are labelled first.`
+    : "";
+}
+
+let asked;
+
+// Show the results per class, the weakest first. They are requested once for each model.
+async function renderClasses(model) {
+  const name = model?.expected ? `${model.name} ${model.version}` : null;
+  if (name === asked) return;
+  asked = name;
+  const place = $("#by-class");
+  if (name === null) { place.replaceChildren(); return; }
+  const found = await get("/api/confusion").catch(() => null);
+  if (name !== asked) return;
+  if (!found?.per_class.length) { place.replaceChildren(); return; }
+  place.replaceChildren(make("h3", { text: "Weakest classes first" }), classList(found), confusionMatrix(found));
+}
+
+const searchFor = (query) => `#search?${new URLSearchParams({ state: "unlabelled", ...query })}`;
+
+function classList({ per_class: classes }) {
+  return make("ul", { class: "shares" }, ...classes.map(({ class: name, share, predicted }) => {
+    const title = `${plural(predicted, "image")} without a label with the suggestion ${name}`;
+    const link = make("a", { href: searchFor({ predicted: name, sort: "confidence" }), title }, make("bdi", { text: name }), make("span", { text: share === null ? "–" : percent(share) }));
+    link.style.setProperty("--c", colourOf(name));
+    return make("li", {}, link);
+  }));
+}
+
+// The expected numbers of images by true class (rows) and suggestion (columns).
+function confusionMatrix({ classes, matrix, per_class: ranked }) {
+  const shown = ranked.slice(0, MOST_CLASSES).map((each) => classes.indexOf(each.class));
+  const head = make("tr", {}, make("th", { scope: "col", text: "is \\ suggested" }), ...shown.map((code, at) => make("th", { scope: "col", title: classes[code], text: String(at + 1) })));
+  const lines = shown.map((row, at) => make("tr", {},
+    make("th", { scope: "row", title: classes[row] }, `${at + 1} `, make("bdi", { text: classes[row] })),
+    ...shown.map((column) => {
+      const count = Math.round(matrix[row][column]);
+      const cell = make("td", { class: row === column ? "right" : count ? "wrong" : "" });
+      if (count) cell.append(make("a", { href: searchFor({ predicted: classes[column], likely: classes[row] }), title: `about ${plural(count, "image")} of ${classes[row]} with the suggestion ${classes[column]}`, text: count.toLocaleString("en") }));
+      return cell;
+    })));
+  return make("details", {}, make("summary", { text: "Which classes are confused" }),
+    make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Which classes are confused" }, make("table", { class: "confusion" }, make("thead", {}, head), make("tbody", {}, ...lines))),
+    make("p", { class: "quiet", text: `Expected numbers of images${ranked.length > shown.length ? `, the ${shown.length} weakest classes` : ""}. A click shows the images.` }));
 }
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [272, 120, 40, 18, 8, 8];
 
-function renderCurve(curve) {
+function renderCurve(curve, model) {
   const place = $("#curve");
   if (curve.length < 1) { place.replaceChildren(); return; }
   const last = curve.at(-1)[0];
@@ -59,7 +114,7 @@ function renderCurve(curve) {
   const low = Math.max(0, Math.floor(Math.min(...curve.map((each) => each[2])) * 10) / 10);
   const x = (labels) => LEFT + ((labels - first) / Math.max(1, last - first)) * (WIDTH - LEFT - RIGHT);
   const y = (share) => TOP + ((1 - share) / Math.max(0.1, 1 - low)) * (HEIGHT - TOP - BOTTOM);
-  const svg = makeSvg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `Accuracy by labels: ${curve.map(([n, share]) => `${n}: ${percent(share)}`).slice(-5).join(", ")}` });
+  const svg = makeSvg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `Expected accuracy by number of labels: ${curve.map(([n, share]) => `${n}: ${percent(share)}`).slice(-5).join(", ")}` });
   for (const share of [low, 1]) {
     svg.append(makeSvg("line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: y(share), y2: y(share) }));
     svg.append(makeSvg("text", { x: LEFT - 5, y: y(share) + 4, "text-anchor": "end" }, `${Math.round(100 * share)} %`));
@@ -72,23 +127,24 @@ function renderCurve(curve) {
   const below = curve.map(([labels, , lower]) => `${x(labels)},${y(lower)}`).reverse();
   svg.append(makeSvg("polygon", { class: "band", points: [...above, ...below].join(" ") }));
   svg.append(makeSvg("polyline", { class: "line", points: curve.map(([labels, share]) => `${x(labels)},${y(share)}`).join(" ") }));
-  const [labels, share] = curve.at(-1);
+  const [labels, share] = curve.findLast(([n]) => n <= (model?.labelled ?? last)) ?? curve.at(-1);
   svg.append(makeSvg("circle", { class: "dot", cx: x(labels), cy: y(share), r: 3.5 }));
   place.replaceChildren(svg);
 }
 
 let exporting = false;
 
-export async function exportNow() {
+// Write the labels or the model to a folder, or save them as one file with the browser.
+async function write(download) {
   if (exporting) return;  // a disabled button would lose the focus
   exporting = true;
   $("#exported").textContent = "Exporting …";
   try {
     const format = $("#format").value;
-    const { path, items, note } = await post("/api/export", { format });
-    const what = format === "model" ? `Model trained on ${plural(items, "label")}: ${path}\nTo classify a new image: embedpipe predict new.jpg --model "${path}"` : `${plural(items, "label")} in ${path}`;
-    $("#exported").textContent = `${what}${note ? `\n${note}` : ""}`;
-    notify(`Exported: ${path}`);
+    const found = await post("/api/export", { format, download });
+    $("#exported").textContent = description(found);
+    if (found.download) make("a", { href: found.download, download: found.name }).click();
+    notify(found.download ? `Download: ${found.name}` : `Exported: ${found.path}`);
   } catch (error) {
     $("#exported").textContent = `Not exported: ${error.message}`;
     notify(`Not exported: ${error.message}`, true);
@@ -97,4 +153,15 @@ export async function exportNow() {
   }
 }
 
+function description({ format, items, path, name, note }) {
+  const place = path ?? name;
+  const what = format === "model"
+    ? `Model trained on ${plural(items, "label")}: ${place}\nTo classify a new image: embedpipe predict new.jpg --model "${place}"`
+    : `${plural(items, "label")} in ${place}`;
+  return note ? `${what}\n${note}` : what;
+}
+
+export const exportNow = () => write(false);
+
 $("#export").addEventListener("click", exportNow);
+$("#download").addEventListener("click", () => write(true));

@@ -43,6 +43,13 @@ export class Review extends TileView {
 
   hide() { this.loading = null; }
 
+  // Show the list of a link such as `#review?list=copies`.
+  openQuery(query) {
+    if (!LISTS.some(([value]) => value === query.get("list"))) return;
+    this.list.value = query.get("list");
+    this.list.dispatchEvent(new Event("change"));
+  }
+
   caption(item) {
     if (item.was === undefined) return defaultCaption(item);
     if (item.label === item.was && item.suggestion !== item.was) return `${isolate(item.label)} → ${isolate(item.suggestion)}? ${percent(item.confidence)}`;

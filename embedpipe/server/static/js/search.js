@@ -1,46 +1,107 @@
-// Search of all images by path, by label, or by similarity to an image.
+// Search of all images by path, label, prediction, size and date, or by similarity to an image.
 
 import { get } from "./api.js";
 import { make, notify, plural } from "./dom.js";
-import { classNames } from "./status.js";
+import { classNames, status } from "./status.js";
 import { TileView } from "./tile_view.js";
 
 const PAGE = 100;
 const SIMILAR = 120;
 const TYPING_DELAY = 180;
+const [SMALLEST, LARGEST] = [72, 320];
+
+const STATES = [
+  ["", "all images"], ["unlabelled", "without a label"], ["labelled", "with a label"], ["label", "labelled by a person"],
+  ["accept", "accepted suggestions"], ["skip", "skipped"], ["unsure", "unsure"],
+];
+
+const SORTS = [
+  ["path", "by path"], ["-confidence", "surest first"], ["confidence", "least sure first"],
+  ["-size", "largest first"], ["size", "smallest first"], ["-date", "newest first"], ["date", "oldest first"],
+];
+
+const select = (name, options = []) => make("select", { "aria-label": name },
+  ...options.map(([value, text]) => make("option", { value, text })));
 
 export class Search extends TileView {
   constructor() {
     super({}, "search");
     this.text = make("input", { type: "search", placeholder: "words in the path", "aria-label": "Words in the path", spellcheck: "false" });
-    this.filter = make("select", { "aria-label": "Label" });
-    this.note = make("span", { class: "note" });
-    this.tools.append(this.text, this.filter, this.note);
-    this.text.addEventListener("input", () => { clearTimeout(this.typing); this.typing = setTimeout(() => this.load(), TYPING_DELAY); });
+    this.sort = select("Order", SORTS);
+    this.opener = make("button", { type: "button", "aria-expanded": "false", "aria-controls": "filters", text: "Filters" });
+    this.size = make("input", { type: "range", min: String(SMALLEST), max: String(LARGEST), value: String(this.board.size), "aria-label": "Size of the images", title: "Size of the images" });
+    this.note = make("span", { class: "note", role: "status" });
+    this.tools.append(this.text, this.sort, this.opener, this.size, this.note);
+    this.addFilters();
+    this.watchControls();
+    this.likely = "";
+  }
+
+  // The conditions, by the names of the query, in the order of the page.
+  addFilters() {
+    const number = (name, step) => make("input", { type: "number", min: "0", step, inputmode: "decimal", "aria-label": name });
+    const day = (name) => make("input", { type: "date", "aria-label": name });
+    this.fields = {
+      state: select("State", STATES), label: select("Label"), predicted: select("Suggestion"),
+      min_confidence: number("Lowest confidence in percent", "any"), max_confidence: number("Highest confidence in percent", "any"),
+      annotator: select("Annotator"), folder: select("Folder"),
+      min_side: number("Shortest side, at least, in pixels", "1"), max_side: number("Shortest side, at most, in pixels", "1"),
+      after: day("First day"), before: day("Last day"),
+    };
+    const { state, label, predicted, min_confidence, max_confidence, annotator, folder, min_side, max_side, after, before } = this.fields;
+    const field = (title, ...parts) => make("div", { class: "field" }, make("span", { text: title }), ...parts);
+    this.clearing = make("button", { type: "button", text: "Clear filters" });
+    this.filters = make("div", { class: "filters", id: "filters", role: "group", "aria-label": "Filters", hidden: true },
+      field("State", state), field("Label", label), field("Suggestion", predicted),
+      field("Confidence", min_confidence, "to", max_confidence, "%"), field("Labelled by", annotator), field("Folder", folder),
+      field("Shorter side", min_side, "to", max_side, "pixels"), field("File date", after, "to", before), this.clearing);
+    this.tools.after(this.filters);
+  }
+
+  watchControls() {
+    const later = () => { clearTimeout(this.typing); this.typing = setTimeout(() => this.load(), TYPING_DELAY); };
+    this.text.addEventListener("input", later);
     this.text.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== "ArrowDown") return;
       event.preventDefault();
       this.focus();
       if (this.lastQuery !== this.query()) this.load();
     });
-    this.filter.addEventListener("change", () => this.load());
-    this.fillFilter();
+    for (const field of Object.values(this.fields)) field.addEventListener(field.matches("select") ? "change" : "input", later);
+    this.sort.addEventListener("change", () => { this.likely = ""; this.load(); });
+    this.opener.addEventListener("click", () => this.openFilters(this.filters.hidden));
+    this.clearing.addEventListener("click", () => { this.setQuery(new URLSearchParams()); this.load(); });
+    this.size.addEventListener("input", () => { this.board.size = Number(this.size.value); this.board.layOut(); });
   }
 
-  hints() { return "Shift+L finds similar images · Shift+F goes to the search text · arrows, Space and class keys as in Grid"; }
+  hints() { return "Shift+L finds similar images · Shift+F goes to the search text, Tab to the filters · arrows, Space and class keys as in Grid"; }
 
-  fillFilter() {
-    const { value } = this.filter;
-    const option = (mark, text) => make("option", { value: mark, text });
-    this.filter.replaceChildren(
-      option("", "all images"), option("s:unlabelled", "unlabelled"), option("s:label", "labelled"),
-      option("s:skip", "skipped"), option("s:unsure", "unsure"),
-      ...classNames().map((name) => option(`c:${name}`, name)),
-    );
-    this.filter.value = value;
-    if (this.filter.selectedIndex >= 0) return;
-    this.filter.value = "";  // the class does not exist any more
-    this.load();
+  openFilters(open) {
+    this.filters.hidden = !open;
+    this.opener.setAttribute("aria-expanded", String(open));
+    if (open) this.fillChoices();
+    this.board.layOut();
+  }
+
+  // Offer the values that occur, with the number of their images. A chosen value stays.
+  async fillChoices() {
+    const found = await get("/api/choices").catch(() => null);
+    if (!found) return;
+    const fill = (name, all, values) => {
+      const field = this.fields[name];
+      const { value } = field;
+      const known = values.some((each) => each.name === value) || !value ? values : [...values, { name: value, count: 0 }];
+      field.replaceChildren(make("option", { value: "", text: all }), ...known.map((each) => make("option", { value: each.name, text: `${each.name} (${each.count.toLocaleString("en")})` })));
+      field.value = value;
+    };
+    fill("label", "any label", found.labels);
+    fill("predicted", found.predicted.length ? "any suggestion" : "no model yet", found.predicted);
+    fill("annotator", "anyone", found.annotators);
+    fill("folder", "any folder", found.folders);
+    const [least, most] = found.sides;
+    if (least !== undefined) Object.assign(this.fields.min_side, { placeholder: least }) && Object.assign(this.fields.max_side, { placeholder: most });
+    const [first, last] = found.dates;
+    for (const name of ["after", "before"]) if (first) Object.assign(this.fields[name], { min: first, max: last });
   }
 
   show() {
@@ -49,22 +110,52 @@ export class Search extends TileView {
     this.text.focus();
   }
 
+  // Show the images of a link such as `#search?predicted=shirt&state=unlabelled`.
+  openQuery(query) {
+    this.setQuery(query);
+    this.load();
+    this.focus();
+  }
+
+  setQuery(query) {
+    this.text.value = query.get("q") ?? "";
+    for (const [name, field] of Object.entries(this.fields)) {
+      const value = query.get(name) ?? "";
+      if (field.matches("select") && ![...field.options].some((each) => each.value === value)) field.append(make("option", { value, text: value || "any" }));
+      field.value = value && /confidence/.test(name) ? String(Math.round(1e4 * Number(value)) / 100) : value;
+    }
+    this.sort.value = query.get("sort") ?? "path";
+    this.likely = query.get("likely") ?? "";
+    if (!this.filters.hidden) this.fillChoices();
+  }
+
   statusChanged(changes) {
-    const options = [...this.filter.options].slice(5).map((each) => each.value.slice(2));
-    if (JSON.stringify(options) !== JSON.stringify(classNames())) this.fillFilter();
+    if (changes.version || changes.model) {
+      const removed = ["label", "predicted"].filter((name) => this.fields[name].value && !classNames().includes(this.fields[name].value));
+      for (const name of removed) this.fields[name].value = "";
+      if (!this.filters.hidden) this.fillChoices();
+      if (removed.length) return this.load();
+    }
     return super.statusChanged(changes);
   }
 
   renderNote() {
     const { size } = this.board.selected;
-    this.note.textContent = `${size ? `${size} selected · ` : ""}${plural(this.board.total, "image")}`;
+    const all = status?.items ?? 0;
+    const { total } = this.board;
+    const count = this.lastQuery && total < all && this.active().length ? `${total.toLocaleString("en")} of ${plural(all, "image")}` : plural(total, "image");
+    this.note.textContent = `${size ? `${size} selected · ` : ""}${count}`;
+  }
+
+  // The conditions that are set, as [name, value]; a confidence is a share in the query.
+  active() {
+    return Object.entries(this.fields).filter(([, field]) => field.value)
+      .map(([name, { value }]) => [name, /confidence/.test(name) ? Math.min(1, Math.max(0, Number(value) / 100)).toFixed(4) : value]);
   }
 
   query() {
-    const query = new URLSearchParams({ q: this.text.value });
-    const [kind, value] = [this.filter.value.slice(0, 1), this.filter.value.slice(2)];
-    if (kind === "s") query.set("state", value);
-    if (kind === "c") query.set("label", value);
+    const query = new URLSearchParams({ q: this.text.value, sort: this.sort.value, ...Object.fromEntries(this.active()) });
+    if (this.likely) query.set("likely", this.likely);
     return String(query);
   }
 
@@ -75,6 +166,8 @@ export class Search extends TileView {
     this.lastQuery = query;
     this.board.showSections([]);
     this.request = Symbol("request");
+    const count = this.active().length;
+    this.opener.textContent = count ? `Filters (${count})` : "Filters";
     return this.request;
   }
 
@@ -86,7 +179,7 @@ export class Search extends TileView {
       const { total, items } = await fetchPage(0, PAGE);
       if (request !== this.request) return;
       if (total) this.board.showPages(total, items, async (offset, limit) => (await fetchPage(offset, limit)).items);
-      else this.board.showEmpty(this.filter.value ? "No image matches." : "No path contains these words.");
+      else this.board.showEmpty(this.active().length ? "No image matches these filters." : "No path contains these words.");
       this.renderNote();
     } catch (error) {
       notify(`Search failed: ${error.message}`, true);

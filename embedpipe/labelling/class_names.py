@@ -1,0 +1,63 @@
+"""Typing errors in the names of classes."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+__all__ = ["similar_class"]
+
+LENGTHS = (4, 8)
+"""Minimum lengths of names, in characters, that may differ by one edit and by two edits."""
+
+
+def similar_class(name: str, classes: Sequence[str]) -> str | None:
+    """Return the class that a new name may have been meant to be, or None.
+
+    Case and Unicode forms do not count. An edit inserts, removes or replaces a character, or swaps
+    two neighbours. Names that differ in digits only, such as ``row 1`` and ``row 2``, are not
+    similar.
+
+    Examples
+    --------
+    >>> similar_class("shrit", ["dress", "shirt"])
+    'shirt'
+    >>> similar_class("cap", ["hat", "cat"]), similar_class("row 2", ["row 1"])
+    (None, None)
+    """
+    wanted = _folded(name)
+    known = {_folded(each): each for each in reversed(classes)}
+    if wanted in known:
+        return known[wanted]
+    most = sum(len(wanted) >= length for length in LENGTHS)
+    found = [
+        (edits, classes.index(each))
+        for text, each in known.items()
+        if _without_digits(text) != _without_digits(wanted)
+        and (edits := _edits(wanted, text, most)) <= most
+    ]
+    return classes[min(found)[1]] if found else None
+
+
+def _edits(one: str, other: str, most: int) -> int:
+    """Return the number of edits between two texts, or a number above `most`."""
+    # The restricted Damerau-Levenshtein distance, by rows of the table of prefixes.
+    if abs(len(one) - len(other)) > most:
+        return most + 1
+    before, above = [0] * (len(other) + 1), list(range(len(other) + 1))
+    for row, left in enumerate(one, start=1):
+        line = [row]
+        for column, right in enumerate(other, start=1):
+            edits = min(above[column] + 1, line[-1] + 1, above[column - 1] + (left != right))
+            swapped = row > 1 and column > 1 and (left, right) == (other[column - 2], one[row - 2])
+            line.append(min(edits, before[column - 2] + 1) if swapped else edits)
+        before, above = above, line
+    return above[-1]
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold().strip()
+
+
+def _without_digits(name: str) -> str:
+    return "".join(letter for letter in name if not letter.isdigit())

@@ -1,0 +1,121 @@
+"""The overview of a dataset: its files, sizes, classes and copies, and the progress."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ..checks.duplicates import Rows, exact_duplicates
+from ..datasets.layout import suffix_of
+from ..labelling import LabellingSession, Snapshot
+from .background import BackgroundChecks
+from .item_search import ItemSearch
+
+__all__ = ["Overview"]
+
+SIDES = (100, 300, 1000, 3000)
+"""Limits between the groups of sizes: pixels of the shorter side."""
+
+MAX_LISTED = 100
+"""Maximum number of unusable files in a response."""
+
+FORMATS = dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG") | {
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+"""Names of formats by suffix; other formats have their suffix as name."""
+
+
+class Overview:
+    """Numbers about a session's dataset, and the copies that can be skipped."""
+
+    def __init__(
+        self, session: LabellingSession, search: ItemSearch, checks: BackgroundChecks
+    ) -> None:
+        self._session, self._search, self._checks = session, search, checks
+
+    def summary(self) -> dict[str, Any]:
+        """Return all numbers of the overview."""
+        snapshot, embeddings = self._session.snapshot(), self._session.embeddings
+        unusable = [*embeddings.failures, *embeddings.vanished]
+        extra = self.extra_copies()
+        return {
+            "images": len(embeddings),
+            "formats": self._formats,
+            "sizes": self._sizes,
+            "unsupported": [
+                {"suffix": suffix, "count": count}
+                for suffix, count in embeddings.dataset.skipped.items()
+            ],
+            "unusable": len(unusable),
+            "reasons": [each.message for each in unusable[:MAX_LISTED]],
+            "classes": self._classes(snapshot),
+            "copies": {
+                "compared": self._checks.finished is not None,
+                "groups": len(self._copies()),
+                "extra": len(extra),
+            },
+        }
+
+    def extra_copies(self) -> list[int]:
+        """Return the unlabelled rows of all groups of copies, apart from one row to keep in each.
+
+        A labelled row is kept, or else the largest image. The rows are ascending.
+        """
+        snapshot, sizes = self._session.snapshot(), self._search.sizes.astype(np.int64)
+        pixels = sizes.prod(axis=1)
+        proposable = np.zeros(len(pixels), dtype=bool)
+        proposable[self._session.candidates] = True
+        extra: list[int] = []
+        for group in self._copies():
+            left = group[(snapshot.states[group] == 0) & proposable[group]]
+            if not (snapshot.codes[group] >= 0).any():
+                left = np.delete(left, pixels[left].argmax()) if left.size else left
+            extra += left.tolist()
+        return sorted(extra)
+
+    def _copies(self) -> Sequence[Rows]:
+        """Return the groups of copies: of equal files, and of equal pictures once compared."""
+        checked = self._checks.finished
+        return self._equal_files if checked is None else checked.copies
+
+    @cached_property
+    def _equal_files(self) -> tuple[Rows, ...]:
+        return exact_duplicates(self._session.embeddings.content_ids)
+
+    @cached_property
+    def _formats(self) -> list[dict[str, Any]]:
+        suffixes = (suffix_of(item.id) for item in self._session.embeddings.dataset.items)
+        counts = Counter(FORMATS.get(each, each.removeprefix(".").upper()) for each in suffixes)
+        return [{"name": name, "count": count} for name, count in counts.most_common()]
+
+    @cached_property
+    def _sizes(self) -> list[dict[str, Any]]:
+        """Count the images by the shorter side: at least `least`, less than `below` pixels."""
+        sides = self._search.sizes.min(axis=1)
+        ends = (1, *SIDES, None)
+        found = []
+        for least, below in pairwise(ends):
+            inside = sides >= (least or 0)
+            if below is not None:
+                inside &= sides < below
+            count = int(np.count_nonzero(inside))
+            if count:
+                found.append({"least": least, "below": below, "count": count})
+        return found
+
+    def _classes(self, snapshot: Snapshot) -> list[dict[str, Any]]:
+        """Count the labels of each class, and of suggestions for images without a label."""
+        model, suggested = self._session.model, Counter[str]()
+        if model is not None:
+            codes = np.bincount(model.codes[snapshot.codes < 0], minlength=len(model.classes))
+            suggested.update(dict(zip(model.classes, codes.tolist(), strict=True)))
+        return [
+            {"name": name, "labels": count, "suggested": suggested[name]}
+            for name, count in snapshot.counts().items()
+        ]

@@ -1,0 +1,97 @@
+"""No violation of WCAG 2.1 AA in any view, light and dark, wide and narrow, by axe-core."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server.conftest import Lab, make_photos
+from tests.server.tabs import Tab, kind_of
+
+RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The text of axe-core, from a package that contains it."""
+    found = importlib.util.find_spec("axe_playwright_python")
+    if found is None or found.origin is None:
+        pytest.skip("axe-core is not installed: `pip install axe-playwright-python`")
+    return (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A server with labels, skipped and unreadable files, copies, and a model."""
+    folder = tmp_path_factory.mktemp("busy")
+    photos = make_photos(folder / "photos", 48)
+    (photos / "day0" / "copy.jpg").write_bytes((photos / "day0" / "0000.jpg").read_bytes())
+    (photos / "broken.jpg").write_bytes(b"not an image")
+    lab = Lab(photos, folder / "workspace")
+    for row, path in enumerate(lab.session.ids[:30]):
+        if path[-8:-4].isdecimal():
+            lab.session.label([row], kind_of(path))
+    lab.session.mark([31], "skip")
+    lab.session.retrain()
+    yield lab
+    lab.close()
+
+
+def violations(tab: Tab, axe: str) -> dict[str, list[str]]:
+    """Return the failing elements by rule; the page's own policy forbids other scripts."""
+    tab.page.evaluate(axe + ";undefined")
+    found: dict[str, Any] = tab.page.evaluate("rules => axe.run(document, rules)", RULES)
+    return {
+        each["id"]: [str(node["target"]) for node in each["nodes"]] for each in found["violations"]
+    }
+
+
+VIEWS = {
+    "overview": "() => document.querySelectorAll('.overview .card').length > 3",
+    "single": "() => document.querySelector('.single')?.dataset.row",
+    "grid": "() => document.querySelector('.grid .tile img')",
+    "review": "() => document.querySelector('.review .note')?.textContent.match(/label/)",
+    "search": "() => document.querySelector('.search .tile img')",
+    "map": "() => document.querySelector('.map-view .note')?.textContent.endsWith('images')",
+}
+
+
+@pytest.mark.parametrize("width", [1280, 420])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_views_and_dialogs_have_no_violation(
+    busy: Lab, tab_on: Callable[..., Tab], axe: str, scheme: str, width: int
+) -> None:
+    tab = tab_on(busy, width=width, color_scheme=scheme)
+    found = {}
+    for view, ready in VIEWS.items():
+        tab.page.evaluate("view => { location.hash = view; }", view)
+        tab.wait(ready)
+        if view == "search":
+            tab.page.get_by_role("button", name="Filters").click()
+            tab.wait("() => document.querySelector('[aria-label=Folder]').options.length > 1")
+        if view in ("grid", "search"):
+            tab.press("Escape", "Space")
+        tab.page.wait_for_timeout(250)
+        found[view] = violations(tab, axe)
+    if width < 860:
+        tab.press("Shift+P")
+        found["panel"] = violations(tab, axe)
+    for name, keys in {"keys": "?", "trial": "Shift+T", "new class": "n"}.items():
+        tab.press(keys)
+        tab.page.wait_for_timeout(100)
+        found[name] = violations(tab, axe)
+        tab.press("Escape")
+    assert {view: rules for view, rules in found.items() if rules} == {}
+
+
+def test_the_page_without_a_token_has_no_violation(busy: Lab, browser: Any, axe: str) -> None:
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{busy.port}/")
+    assert "embedpipe label --url" in page.inner_text("main")
+    page.evaluate(axe + ";undefined")
+    assert page.evaluate("rules => axe.run(document, rules)", RULES)["violations"] == []
+    page.close()
