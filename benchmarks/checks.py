@@ -73,14 +73,15 @@ def labels(arguments: argparse.Namespace) -> None:
         for name in FILTERS:
             lists[f"cleanlab {name}"] = find_label_issues(codes, values, filter_by=name, n_jobs=1)
         differences = (lists["embedpipe check"] != lists["cleanlab both"]).sum()
-        counts = estimated_joint(values, codes)  # cleanlab rounds ties at random
+        # cleanlab rounds ties at random; with our counts, both lists have the same rounding.
+        counts = estimated_joint(values, codes)
         theirs = find_label_issues(
             codes, values, filter_by="both", confident_joint=counts, n_jobs=1
         )
         remaining = (lists["embedpipe check"] != theirs).sum()
         print(
-            f"seed {seed}: {differences} differences from cleanlab; {remaining} differences with "
-            "equal rounding of ties"
+            f"seed {seed}: {differences} differences from cleanlab `both`; {remaining} differences "
+            "with equal rounding of ties"
         )
         lists["prediction differs"] = values.argmax(axis=1) != codes
         for name, listed in lists.items():
@@ -95,7 +96,7 @@ def labels(arguments: argparse.Namespace) -> None:
 
 
 def flip(truth: np.ndarray, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the class codes, wrong for a random share of the items, and a mask of these items."""
+    """Return the class codes, wrong for a share of random items, and a mask of these items."""
     rng = np.random.default_rng(seed)
     flipped = np.zeros(truth.size, dtype=bool)
     flipped[rng.permutation(truth.size)[: round(SHARE * truth.size)]] = True
@@ -125,7 +126,7 @@ def resized(factor: float) -> Callable[[Image.Image], bytes]:
 
 
 def cropped(share: float) -> Callable[[Image.Image], bytes]:
-    """Remove a share of the width and the height, at random sides."""
+    """Remove a share of the width and the height, divided at random between opposite sides."""
 
     def make(image: Image.Image) -> bytes:
         width, height = image.size
@@ -145,7 +146,7 @@ KINDS: dict[str, Callable[[Image.Image], bytes]] = {
 
 
 def duplicates(arguments: argparse.Namespace) -> None:
-    """Plant a copy of each of some photos; count the copies that are grouped with their photo."""
+    """Plant changed copies of random photos; count those that are grouped with their photo."""
     dataset = ep.load_dataset(arguments.dataset, source=arguments.source)
     if arguments.split:
         dataset = dataset.subset(arguments.split)

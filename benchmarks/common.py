@@ -44,7 +44,7 @@ def cifar10(source: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def clusters(path: Path, n: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Write synthetic features to `path`, memory-mapped, and return them with classes.
+    """Write synthetic features to `path`; return them, memory-mapped, with their classes.
 
     The features have 200 clusters in 10 classes, a decaying spectrum and no negative values.
     """

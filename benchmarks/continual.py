@@ -17,27 +17,29 @@ experience, as the mean over all experiences.
 Common parts and differences of the protocols:
 
 - `naive`, `replay-1`, `replay-5` (buffers of 1 % and 5 % of the training rows): both libraries
-  train a linear head with the mean log-loss and the same penalty. embedpipe has C. The peer has
-  weight decay, which also shrinks the intercepts. In the first experience of a replay, the decay
-  corresponds to half of C. embedpipe reaches the optimum for the new rows and the buffer. The
-  peer's SGD (learning rate 2, momentum 0.9, minibatches of 64) stops after a number of epochs,
-  between the previous weights and the optimum. After one epoch, the weights are nearer to the
-  previous weights. With a small buffer, this is *better* than the optimum. After 20 epochs, the
-  peer is near the optimum and near embedpipe's accuracy. These numbers of epochs are for 50,000
-  rows. With fewer rows, the same number of steps is more epochs.
+  train a linear head with the log-loss and the same penalty. embedpipe sets the penalty by C. The
+  peer sets it by weight decay, which also shrinks the intercepts. In the first experience of a
+  replay, there is no buffer yet, and the decay corresponds to 2 C, half of the penalty. embedpipe
+  reaches the optimum for the new rows and the buffer. The peer's SGD (learning rate 2, momentum
+  0.9, minibatches of 64) stops after a number of epochs, between the previous weights and the
+  optimum. After one epoch, the weights are still near the previous weights. With a small buffer,
+  their accuracy is *higher* than at the optimum. After 20 epochs, the peer is near the optimum and
+  near embedpipe's accuracy. These numbers of epochs are for 50,000 rows. With fewer rows, the same
+  number of steps is more epochs.
 - Both buffers are reservoirs of a fixed size, with different rows. The peer's minibatches have 64
   new rows and 64 rows of the buffer. embedpipe uses `mix="balanced"`, which has the same objective.
-- `slda`: the peer's covariance is (1 - e) S + e I with e = 1e-4. embedpipe's covariance is
-  (1 - s) S + s v I, where v is the mean variance of the rows. Here s is the value that is
-  equivalent after the last experience, about 0.2. For a row x, the peer adds
-  (x - m)(x - m)' t / (t + 1) to S. Here t is the number of earlier rows, and m is the mean of the
-  earlier rows of the class, initially zero. Except for the first rows of each class, this is the
-  scatter. The peer's classes are equally likely. embedpipe uses the class frequencies, which are
-  nearly equal here. The peer updates row by row. The peer's minibatch is a whole experience,
-  because every minibatch needs a matrix inverse.
+- `slda`: S is the covariance within classes. The peer uses (1 - e) S + e I with e = 1e-4.
+  embedpipe uses (1 - s) S + s v I, where v is the mean variance of the rows within classes. Here s
+  is the value that is equivalent after the last experience, about 0.2. For a row x, the peer adds
+  (x - m)(x - m)' t / (t + 1) to the sum from which it computes S. Here t is the number of earlier
+  rows, and m is the mean of the earlier rows of the class, initially zero. Except for the first
+  rows of each class, this sum is the scatter within classes. The peer's classes are equally likely.
+  embedpipe uses the class frequencies, which are nearly equal here. The peer updates S row by row,
+  but inverts the covariance once for each minibatch. To invert it rarely, its minibatch is a whole
+  experience.
 
-C, the learning rate and the momentum were chosen on these test rows with seed 0. The accuracies
-compare the two implementations. They do not estimate the accuracy on new data.
+C, the learning rate and the momentum were chosen on these test rows with seed 0. Therefore the
+accuracies compare the two implementations, but do not estimate the accuracy on new data.
 """
 
 from __future__ import annotations
@@ -84,8 +86,8 @@ class Case:
     share
         Size of the buffer, as a share of the training rows.
     epochs
-        Numbers of epochs of the peer in an experience: the minimum for an equal accuracy, and the
-        number that reaches the optimum.
+        Numbers of epochs of the peer in an experience: the minimum for an accuracy equal to ours,
+        and the number with which the peer reaches the optimum.
     """
 
     name: str
@@ -104,7 +106,7 @@ CASES = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """Wall time and processor time in seconds, and (5,) accuracies after the last experience."""
+    """Times in seconds, and the accuracies on the five experiences after the last was learned."""
 
     wall: float
     processors: float
@@ -234,7 +236,7 @@ def linear(stream: Stream, case: Case, epochs: int) -> Any:
 def slda(stream: Stream) -> Any:
     """Return Avalanche's streaming LDA.
 
-    A minibatch is a whole experience, because every minibatch needs a matrix inverse.
+    A minibatch is a whole experience, because the strategy inverts a matrix for every minibatch.
     """
     import torch
     from avalanche.training import StreamingLDA
@@ -318,7 +320,8 @@ def main() -> int:
     import torch
 
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    logging.captureWarnings(True)  # the peer raises deprecation warnings and resets filters
+    # The peer raises deprecation warnings and resets the warning filters; logging hides them.
+    logging.captureWarnings(True)
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         found, codes, origin = load(Path(folder), arguments)

@@ -3,9 +3,9 @@
     python benchmarks/embedding.py [--source clothing-dataset-small.zip] [--images 512]
 
 The plain script uses timm's model in float32, its transforms on Pillow images, and a DataLoader
-with two workers and batches of 64. Both programs embed the same images from disk to vectors. The
-time to load and compile the model is excluded and printed separately. The programs run in turn. The
-ratio compares their median times.
+with two workers and batches of 64. Both programs read the same images from disk and return their
+vectors. The time to load and compile the model is excluded. The programs run in turn. The ratio
+compares their median times.
 """
 
 from __future__ import annotations

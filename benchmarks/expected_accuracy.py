@@ -5,9 +5,9 @@
     python benchmarks/expected_accuracy.py cifar10 --source cifar10-images.zip --pool 4000
 
 Each run draws a random pool: 80 % of the training split, or `--pool` images of it. The strategy
-chooses 20 images in each round, and the dataset's own labels are the answers. In every round, the
-expected accuracy is compared with the share of right predictions for the rest of the pool. The
-estimate does not use the labels of the rest.
+chooses 20 images in each round, and they get the labels of the dataset. In every round, the
+expected accuracy is compared with the share of right predictions for the rest of the pool, the
+images without a label. The estimate does not use the dataset's labels of the rest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from embedpipe.active import Problem
 
 
 class Estimate(NamedTuple):
-    """Three estimates of the accuracy on the rest of the pool, and the accuracy, in per cent."""
+    """Three estimates of the accuracy on the rest of the pool, and the measured one, in per cent.
+
+    `truth` is the measured accuracy. `low` and `high` are the interval of `expected`.
+    """
 
     labelled: int
     truth: float

@@ -85,7 +85,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--seed-offset", type=int, default=0)
     parser.add_argument(
-        "--share", type=float, default=0.8, help="pool size, as a share of the split"
+        "--share", type=float, default=0.8, help="pool size, as a share of the training split"
     )
     parser.add_argument("--accuracy", type=float, default=0.85, help="target accuracy")
     parser.add_argument("--workers", type=int)

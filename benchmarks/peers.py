@@ -13,7 +13,7 @@ HAVE_SKACTIVEML = importlib.util.find_spec("skactiveml") is not None
 
 
 def plain_coreset(matrix: np.ndarray, picks: int, first: int) -> list[int]:
-    """Return the picks of greedy k-center; each pick is one float32 matrix-vector product."""
+    """Return the picks of greedy k-center; each pick needs one float32 matrix-vector product."""
     norms = np.einsum("ij,ij->i", matrix, matrix)  # (n,)
     distances = np.full(len(matrix), np.inf, dtype=np.float32)
     chosen = [first]
@@ -63,9 +63,10 @@ def skactiveml(name: str, matrix: np.ndarray, picks: int) -> list[int]:
 def first_wrong_pick(matrix: np.ndarray, rows: np.ndarray) -> int | None:
     """Return the position of the first pick that differs from greedy k-center in float64, or None.
 
-    A pick is wrong if another item is farther from the earlier picks. The distances of all items
-    come from float64 matrix products with a relative error below 1e-9. A distance that is not
-    clearly smaller than the pick's distance is computed again by `squared_distances`.
+    A pick is wrong if another item is farther from the earlier picks, or equally far with a lower
+    row number. The distances of all items come from float64 matrix products with a relative error
+    below 1e-9. If this error could make an item farther than the pick, the distance is computed
+    again by `squared_distances`, which has a smaller error.
     """
     centre = matrix[rows[0]].astype(np.float64)
     chosen = matrix[rows].astype(np.float64) - centre  # (k, d)

@@ -12,7 +12,8 @@ Parts:
 - `typical`: `typiclust` and `probcover`, compared with scikit-activeml.
 - `table`: time and memory of every strategy, each in its own process.
 
-Core-set picks are compared with greedy k-center in float64. The exit status is 1 if a pick differs.
+Core-set picks are compared with greedy k-center in float64. The exit status is 1 if a pick differs,
+or if a strategy of the table fails unexpectedly.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def pseudo_labels(matrix: np.ndarray) -> np.ndarray:
 
 
 def bench_coreset(matrix: np.ndarray, counts: list[int]) -> bool:
-    """Print the times of core-set selection and the references; return whether a pick was wrong."""
+    """Print the times of core-set and of the references; return whether a pick was wrong."""
     failed = False
     for metric, picks in itertools.product(METRICS, counts):
         memory, spec = Memory(), f"coreset(metric={metric})"
@@ -180,7 +181,7 @@ def bench_typical(matrix: np.ndarray) -> None:
 
 
 def bench_table(problem: Problem, kind: str) -> bool:
-    """Print every strategy's seconds and extra memory; return whether one failed."""
+    """Print each strategy's seconds and extra memory; return whether one failed unexpectedly."""
     n, d = problem.matrix.shape
     print(f"\n{BATCH} picks from {n:,} vectors, {d} dimensions, {LABELLED} labelled, index {kind}")
     built, memory = one_process(problem, "index", kind), "bytes per item"

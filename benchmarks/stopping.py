@@ -5,8 +5,9 @@
 
 Each seed splits the labelled items into a pool and a large test set. A loop runs to its end. In
 every round, the expected gain of the next 100 labels is compared with the observed gain of the test
-accuracy. The test accuracy has a sampling error of a few tenths of a point. In the column *within*,
-the interval of a gain is widened by this error.
+accuracy. The observed gain has a standard error of a few tenths of a point. The column *within* is
+the share of observed gains that lie in the interval of the expected gain, widened at both ends by
+1.64 standard errors.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def run_loop(
         advice, later = record.advice, record.labelled + record.advice["next_labels"]
         if advice["expected_gain"] is None or later not in accuracy:
             continue
-        changed = max(1e-4, advice["expected_gain"] / 30)  # share of changed predictions
+        changed = max(1e-4, advice["expected_gain"] / 30)  # assumed share of changed predictions
         found.append(
             Forecast(
                 advice["expected_gain"],

@@ -12,8 +12,9 @@ The protocol is from "Revisiting active learning in the era of vision foundation
   started again. This part prints the wall time and the processor time. It fails if a finished run
   changed.
 - `same`: a part of the grid with 1 and with 2 workers. It fails if the tables differ.
-- `peer`: some runs with scikit-learn's logistic regression and scikit-activeml's strategies
-  (`pip install '.[bench]'`), from random first labels, and the time ratio.
+- `peer`: the mean time of a round of embedpipe, and of a loop with scikit-learn's logistic
+  regression and scikit-activeml's strategies (`pip install '.[bench]'`). Both loops start from
+  random labels. The ratio of the two times is printed.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
     parser.add_argument("--no-kill", action="store_true", help="do not kill the process")
-    parser.add_argument("--peer-rounds", type=int, default=3, help="rounds of the peer")
+    parser.add_argument("--peer-rounds", type=int, default=3, help="rounds of the part `peer`")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -286,7 +287,7 @@ def our_rounds(problem: Problem, name: str, arguments: argparse.Namespace) -> li
 
 
 def plain_rounds(problem: Problem, name: str, arguments: argparse.Namespace) -> list[float]:
-    """Return the seconds of each round of a plain loop."""
+    """Return the seconds of each round of a loop with scikit-activeml."""
     from skactiveml import pool
     from skactiveml.classifier import SklearnClassifier
     from skactiveml.utils import MISSING_LABEL
