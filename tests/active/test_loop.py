@@ -268,9 +268,8 @@ def test_a_dataset_without_labels_is_an_error(photos: Callable[..., Path], tmp_p
     with pytest.raises(RunError) as caught:
         ep.ActiveLoop(found)
     assert str(caught.value) == (
-        f"the dataset {found.dataset.name!r} has no labels for the simulated oracle: use "
-        "`embedpipe select` to select images to label, or sort its images into one folder for each "
-        "class."
+        f"the dataset {found.dataset.name!r} has no labels for the simulated oracle: label "
+        "images with `embedpipe label`, or sort them into one folder for each class."
     )
 
 
