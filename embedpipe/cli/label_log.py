@@ -185,6 +185,11 @@ def _labels_of_log(session: Session, embeddings: Embeddings, required: bool = Fa
     ids = [item.id for item in embeddings.items]
     content = dict(zip(ids, embeddings.content_ids, strict=True))
     found = current_labels(session, embeddings.dataset.name, content, required=required)
+    accepted = sum(now.kind == "accept" for now in found.values())
+    if required and accepted:
+        session.remark(
+            f"left out accepted suggestions: {accepted}; only labels of a person are used."
+        )
     labels = {
         path: now.label
         for path, now in found.items()

@@ -318,11 +318,12 @@ def _read_predictions(path: Path) -> dict[str, Labelled]:
 
 def _labelled(path: str, current: Current | None, predicted: Labelled | None) -> Labelled:
     from ..labels import Labelled
+    from ..labels.exchange.entries import status_of
 
     prediction, score = (predicted.prediction, predicted.score) if predicted else (None, None)
     if current is None:
         return Labelled(path, prediction=prediction, score=score)
-    return Labelled(path, current.label, current.kind, prediction, score, current.by)
+    return Labelled(path, current.label, status_of(current), prediction, score, current.by)
 
 
 def _address_of_images(session: Session, dataset: Dataset, image_url: str | None) -> dict[str, Any]:

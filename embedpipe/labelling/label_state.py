@@ -11,31 +11,42 @@ from numpy.typing import NDArray
 from .._loops.fitting import Batch
 from ..embedding import Embeddings
 from ..labels import Current, Event, LabelLog
+from ..labels.log_event import ITEM_KINDS
 from ..labels.log_state import match
 
 __all__ = ["STATES", "LabelState", "Snapshot"]
 
-STATES = ("", "label", "skip", "unsure")
-"""States of an item; the empty string is an unlabelled item."""
+STATES = ("", "label", "skip", "unsure", "accept")
+"""States of an item: ``""`` is unlabelled, and ``"accept"`` has an accepted suggestion."""
 
 MAX_UNDONE = 100
 """Maximum undone events that are read one by one. For more, reading the whole log is faster."""
 
-_ITEM_KINDS = ("label", "skip", "unsure", "clear")
-
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The labels and states of all items at one version of the log; 5 bytes per item."""
+    """The labels and states of all items at one version of the log; 9 bytes per item.
+
+    Accepted suggestions are no labels: `codes`, `counts`, `labelled` and `label` are about the
+    labels of a person only.
+    """
 
     version: int  # id of the last event
     classes: tuple[str, ...]  # in order of first appearance
-    codes: NDArray[np.int32]  # (n,) position in `classes`; -1 without a label
+    codes: NDArray[np.int32]  # (n,) label: position in `classes`, or -1
+    accepted: NDArray[np.int32]  # (n,) accepted suggestion: position in `classes`, or -1
     states: NDArray[np.uint8]  # (n,) position in `STATES`
 
     def counts(self) -> dict[str, int]:
         """Return the number of labels of each class, in the order of `classes`."""
-        counts = np.bincount(self.codes + 1, minlength=len(self.classes) + 1)
+        return self._counts(self.codes)
+
+    def accepted_counts(self) -> dict[str, int]:
+        """Return the number of accepted suggestions of each class, in the order of `classes`."""
+        return self._counts(self.accepted)
+
+    def _counts(self, codes: NDArray[np.int32]) -> dict[str, int]:
+        counts = np.bincount(codes + 1, minlength=len(self.classes) + 1)
         return dict(zip(self.classes, counts[1:].tolist(), strict=True))
 
     def labelled(self) -> Batch:
@@ -44,24 +55,29 @@ class Snapshot:
         return Batch(rows, np.array(self.classes, dtype=np.str_)[self.codes[rows]])
 
     def declined(self) -> NDArray[np.int64]:
-        """Return the skipped and unsure rows, ascending."""
+        """Return the skipped, unsure and accepted rows, ascending; they are not proposed."""
         return np.flatnonzero(self.states >= STATES.index("skip"))
 
     def label(self, row: int) -> str | None:
         """Return the label of an item, or None."""
         return None if self.codes[row] < 0 else self.classes[self.codes[row]]
 
+    def class_of(self, row: int) -> str | None:
+        """Return the label or the accepted suggestion of an item, or None."""
+        code = max(self.codes[row], self.accepted[row])
+        return None if code < 0 else self.classes[code]
+
 
 class LabelState:
     """The current labels of a dataset, by row of its embeddings.
 
     A moved file keeps its label; an edited file loses it. New events about items are applied one by
-    one. After an undone label, the list of classes is read again. After a renamed class, all events
-    of the dataset are read again.
+    one. After an undone label, the list of classes is read again. After a renamed, merged or
+    deleted class, all events of the dataset are read again.
     """
 
-    def __init__(self, embeddings: Embeddings, log: LabelLog, who: str | None) -> None:
-        self._log, self._dataset, self._who = log, embeddings.dataset.name, who
+    def __init__(self, embeddings: Embeddings, log: LabelLog) -> None:
+        self._log, self._dataset = log, embeddings.dataset.name
         self._content = dict(
             zip((item.id for item in embeddings.items), embeddings.content_ids, strict=True)
         )
@@ -70,10 +86,8 @@ class LabelState:
         self.round = 0  # highest round of an event
         self.current: dict[int, Current] = {}  # by row
         self.classes: list[str] = []  # in order of first appearance
-        # Actions of `who` that are not undone. An action is a list of events, such as labels of
-        # several items at once.
-        self.actions: list[list[Event]] = []
         self._codes = np.full(len(self._content), -1, dtype=np.int32)
+        self._accepted = np.full(len(self._content), -1, dtype=np.int32)
         self._states = np.zeros(len(self._content), dtype=np.uint8)
         self._missing: set[bytes | None] = set()  # content ids of labelled files that are missing
 
@@ -86,7 +100,6 @@ class LabelState:
                 fresh.append(event)
         if not fresh:
             return False
-        self._remember_actions(fresh)
         self.round = max([self.round, *(event.round or 0 for event in fresh)])
         added = [event for event in fresh if event.undoes is None]
         undone_ids = [event.undoes for event in fresh if event.undoes is not None]
@@ -102,7 +115,8 @@ class LabelState:
 
     def snapshot(self) -> Snapshot:
         """Return a copy of the current state."""
-        return Snapshot(self.version, tuple(self.classes), self._codes.copy(), self._states.copy())
+        arrays = self._codes.copy(), self._accepted.copy(), self._states.copy()
+        return Snapshot(self.version, tuple(self.classes), *arrays)
 
     def _is_independent(self, event: Event) -> bool:
         """Return whether an event changes only one item, or only adds a class."""
@@ -111,7 +125,7 @@ class LabelState:
         if event.kind == "new_class":
             return True
         return (
-            event.kind in _ITEM_KINDS
+            event.kind in ITEM_KINDS
             and event.path in self._content
             and event.content_id == self._content[event.path]
             and event.content_id not in self._missing
@@ -144,7 +158,7 @@ class LabelState:
         }
         self._set_classes(self._log.classes(self._dataset))
         self.current = {}
-        self._codes[:], self._states[:] = -1, 0
+        self._codes[:], self._accepted[:], self._states[:] = -1, -1, 0
         for path, current in found.current.items():
             self._set(self.row_of[path], current)
 
@@ -156,8 +170,10 @@ class LabelState:
             self.current[row] = current
         label = None if current is None else current.label
         # Another process may have added the class since the classes were read.
-        self._codes[row] = -1 if label is None else self._add_class(label)
+        code = -1 if label is None else self._add_class(label)
         kind = "" if current is None or current.kind == "clear" else current.kind
+        self._codes[row] = code if kind == "label" else -1
+        self._accepted[row] = code if kind == "accept" else -1
         self._states[row] = STATES.index(kind)
 
     def _add_class(self, name: str) -> int:
@@ -171,19 +187,5 @@ class LabelState:
         before, self.classes = self.classes, list(classes)
         place = {name: code for code, name in enumerate(self.classes)}
         new_codes = np.array([*(place.get(name, -1) for name in before), -1], dtype=np.int32)
-        self._codes = new_codes[self._codes]  # code -1 selects the last element, which is -1
-
-    def _remember_actions(self, events: Sequence[Event]) -> None:
-        undone = {event.undoes for event in events if event.kind == "undo"}
-        for event in events:
-            if event.who != self._who or event.kind == "undo":
-                continue
-            if self.actions and self.actions[-1][0].at == event.at:
-                self.actions[-1].append(event)
-            else:
-                self.actions.append([event])
-        if undone:
-            left = (
-                [event for event in action if event.id not in undone] for action in self.actions
-            )
-            self.actions = [action for action in left if action]
+        # Code -1 selects the last element, which is -1.
+        self._codes, self._accepted = new_codes[self._codes], new_codes[self._accepted]

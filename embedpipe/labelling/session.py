@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -31,7 +29,8 @@ class LabellingSession:
 
     Labels are written to the label log immediately. Every method first reads the new events of
     other processes. The dataset's own labels are not used. Methods are thread-safe: labelling
-    continues during `retrain` and `propose`.
+    continues during `retrain` and `propose`. Each call of a method that writes is one act:
+    `undo` undoes all of it.
 
     Parameters
     ----------
@@ -95,7 +94,7 @@ class LabellingSession:
         history = log.path.with_name("fits.jsonl")
         self._learner = Learner(embeddings, self.snapshot, chosen, first, head, seed, history)
         self.ids = tuple(item.id for item in embeddings.items)
-        self._state = LabelState(embeddings, log, who)
+        self._state = LabelState(embeddings, log)
         self._lock = threading.RLock()  # protects the state
         self._snapshot: Snapshot | None = None
         self.refresh()
@@ -174,18 +173,53 @@ class LabellingSession:
     def label(
         self,
         rows: Sequence[int],
-        label: str,
+        label: str | Sequence[str],
         *,
         suggestions: Sequence[str | None] | None = None,
         model: str | None = None,
     ) -> int:
-        """Label items as one action, and return the id of the last event when it is on the disk.
+        """Label items, and return the id of the last event when it is on the disk.
 
-        A new name creates a class. `suggestions` are the predictions of `model`, one for each row.
+        `label` is one class for all rows, or one class for each row. A new name creates a class.
+        `suggestions` are the predictions of `model`, one for each row.
         """
-        suggested = [None] * len(rows) if suggestions is None else list(suggestions)
-        more = [{"label": label, "suggestion": each, "model": model} for each in suggested]
-        return self._append_for("label", rows, more)
+        labels = [label] * len(rows) if isinstance(label, str) else label
+        if len(labels) != len(rows):
+            raise UsageError(
+                f"`label` must have one class for each of the {len(rows)} rows; got {len(labels)}."
+            )
+        suggested = [None] * len(rows) if suggestions is None else suggestions
+        return self._append_for(
+            "label",
+            rows,
+            [
+                {"label": name, "suggestion": suggestion, "model": model}
+                for name, suggestion in zip(labels, suggested, strict=True)
+            ],
+        )
+
+    def accept(self, rows: Sequence[int], suggestions: Sequence[str], model: str) -> list[int]:
+        """Accept the suggestions of a model for several items, and return the accepted rows.
+
+        Accepted suggestions are no labels: they do not train a model, and do not count as truth
+        about it. Items with a label keep it. `label` replaces an accepted suggestion.
+        """
+        with self._lock:
+            labelled = self.snapshot().codes >= 0
+            accepted = {
+                row: {"label": suggestion, "suggestion": suggestion, "model": model}
+                for row, suggestion in zip(rows, suggestions, strict=True)
+                if not labelled[self._checked(row)]
+            }
+            self._append_for("accept", [*accepted], [*accepted.values()])
+            return [*accepted]
+
+    def withdraw_accepted(self) -> list[int]:
+        """Clear all items with an accepted suggestion, and return their rows."""
+        with self._lock:
+            rows = np.flatnonzero(self.snapshot().accepted >= 0).tolist()
+            self.mark(rows, "clear")
+            return rows
 
     def mark(self, rows: Sequence[int], kind: str) -> int:
         """Mark items as skipped (``"skip"``), ``"unsure"``, or unlabelled (``"clear"``)."""
@@ -205,38 +239,52 @@ class LabellingSession:
         """Merge a class into another class."""
         return self._append([self._class_event("merge_class", old, into)])
 
-    def undo(self) -> list[int]:
-        """Undo the annotator's last action that is not undone yet, and return its rows."""
-        with self._lock:
-            self._state.refresh()
-            if not self._state.actions:
-                return []
-            action = self._state.actions[-1]
-            self._append(
-                [Event("undo", self.dataset, who=self.who, undoes=each.id) for each in action[::-1]]
-            )
-            paths = [each.path for each in action if each.path in self._state.row_of]
-            return [self._state.row_of[path] for path in paths if path is not None]
+    def delete_class(self, name: str) -> int:
+        """Delete a class, and clear its items."""
+        return self._append([self._class_event("delete_class", name, None)])
 
-    def _class_event(self, kind: str, old: str, new: str) -> Event:
+    def undo(self) -> list[int]:
+        """Undo the annotator's last act that is not undone yet, and return its rows."""
+        return self.rows_of(self.undo_act())
+
+    def undo_act(self) -> list[Event]:
+        """Undo the annotator's last act that is not undone yet, and return its events in order."""
+        with self._lock:
+            undone = self.log.undo(self.dataset, self.who)
+            self._state.refresh()
+            return undone[::-1]
+
+    def rows_of(self, events: Sequence[Event]) -> list[int]:
+        """Return the rows of the items that events are about, without missing files."""
+        row_of = self._state.row_of
+        return [row_of[event.path] for event in events if event.path in row_of]
+
+    def _class_event(self, kind: str, old: str, new: str | None) -> Event:
         return Event(kind, self.dataset, previous=old, label=new, who=self.who)
 
     def _append_for(self, kind: str, rows: Sequence[int], more: Sequence[dict[str, Any]]) -> int:
-        """Append an event for each item, all with the same time, as one action."""
+        """Append an event for each item."""
         if not len(rows):
             return self.version
-        at = datetime.now(UTC).isoformat(timespec="microseconds")
-        events = []
-        for row, fields in zip(rows, more, strict=True):
-            self._check_row(row)
-            content_id = self.embeddings.content_ids[row]
-            event = Event(kind, self.dataset, self.ids[row], content_id, who=self.who, at=at)
-            events.append(replace(event, round=self.round, **fields))
+        events = [
+            Event(
+                kind,
+                self.dataset,
+                self.ids[self._checked(row)],
+                self.embeddings.content_ids[row],
+                who=self.who,
+                round=self.round,
+                **fields,
+            )
+            for row, fields in zip(rows, more, strict=True)
+        ]
         return self._append(events)
 
-    def _check_row(self, row: int) -> None:
+    def _checked(self, row: int) -> int:
+        """Return a row, or raise `LabelError` if it does not exist."""
         if not 0 <= row < len(self.ids):
             raise LabelError(f"row {row} does not exist; the rows are 0 to {len(self.ids) - 1}.")
+        return row
 
     def _append(self, events: Sequence[Event]) -> int:
         with self._lock:
@@ -305,5 +353,4 @@ class LabellingSession:
 
     def similar(self, row: int, n: int) -> list[int]:
         """Return the `n` rows with the smallest angle to the vector of one row, nearest first."""
-        self._check_row(row)
-        return [int(each) for each in most_similar(self.embeddings.matrix, row, n)]
+        return [int(each) for each in most_similar(self.embeddings.matrix, self._checked(row), n)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import LabelError
 
-VERSION = 1
+VERSION = 2
 """Current version of the schema, stored as ``user_version`` of the file."""
 
 APPLICATION = int.from_bytes(b"eplb")
@@ -17,6 +17,7 @@ COLUMNS = (
     "id", "kind", "dataset", "path", "content_id", "label", "who", "at", "round", "model",
     "suggestion", "previous", "undoes",
 )  # fmt: skip
+"""Columns that are fields of an `Event`. The column ``act`` is not one of them."""
 
 _FIRST_COLUMNS = COLUMNS[:11]
 """Columns of version 0, which has no undo and no renamed classes."""
@@ -40,8 +41,9 @@ _TO_VERSION_0 = (
     """,
 )
 
-# A move renames or merges a class. Earlier labels of that class follow the chain of moves from
-# class to class. The class at the end of the chain ("fate") is the current class of these labels.
+# A move renames, merges or deletes a class. Earlier labels of that class follow the chain of moves
+# from class to class. The class at the end of the chain ("fate") is the current class of these
+# labels; it is NULL after a deletion.
 _FINAL_CLASSES = """
     WITH RECURSIVE
     led(move, label, next) AS (
@@ -61,10 +63,12 @@ _FINAL_CLASSES = """
 """
 
 # The last event of each item, without undone events, with the current name of its class. With
-# max(id), SQLite takes the other columns from the row of the maximum.
+# max(id), SQLite takes the other columns from the row of the maximum. The items of a deleted class
+# are cleared.
 CURRENT = f"""
     {_FINAL_CLASSES}
-    SELECT dataset, path, coalesce(fates.label, last.label) AS label, kind, who, at, event_id,
+    SELECT dataset, path, iif(fates.move, fates.label, last.label) AS label,
+        iif(fates.move AND fates.label IS NULL, 'clear', kind) AS kind, who, at, event_id,
         content_id
     FROM (
         SELECT dataset, path, label, kind, who, at, max(id) AS event_id, content_id
@@ -80,17 +84,22 @@ CURRENT = f"""
 # The current classes of a dataset, in order of first appearance.
 CLASSES = f"""
     {_FINAL_CLASSES}
-    SELECT coalesce(fates.label, used.label) AS today
+    SELECT iif(fates.move, fates.label, used.label) AS today
     FROM (
         SELECT min(id) AS first, label, (
             SELECT min(id) FROM moves WHERE moves.dataset = given.dataset
             AND moves.previous = given.label AND moves.id > given.id
         ) AS next
-        FROM live AS given WHERE dataset = :dataset AND kind IN ('label', 'new_class')
+        FROM live AS given WHERE dataset = :dataset AND kind IN ('label', 'accept', 'new_class')
         GROUP BY label, next
     ) AS used
     LEFT JOIN fates ON fates.move = used.next
-    GROUP BY today ORDER BY min(first)
+    WHERE today IS NOT NULL GROUP BY today ORDER BY min(first)
+"""
+
+_EVENTS_STAY = """
+    CREATE TRIGGER events_stay BEFORE UPDATE ON events
+    BEGIN SELECT RAISE(ABORT, 'the label log is append-only'); END
 """
 
 _TO_VERSION_1 = (
@@ -99,10 +108,7 @@ _TO_VERSION_1 = (
     "CREATE INDEX events_of_items ON events(dataset, path) WHERE path IS NOT NULL",
     "CREATE INDEX events_of_moves ON events(dataset, previous) WHERE previous IS NOT NULL",
     "CREATE UNIQUE INDEX events_undone ON events(undoes) WHERE undoes IS NOT NULL",
-    """
-    CREATE TRIGGER events_stay BEFORE UPDATE ON events
-    BEGIN SELECT RAISE(ABORT, 'the label log is append-only'); END
-    """,
+    _EVENTS_STAY,
     """
     CREATE TRIGGER events_last BEFORE DELETE ON events
     BEGIN SELECT RAISE(ABORT, 'the label log is append-only'); END
@@ -116,7 +122,21 @@ _TO_VERSION_1 = (
     f"PRAGMA application_id = {APPLICATION}",
 )
 
-STEPS = (_TO_VERSION_1,)
+# Version 2 has accepted suggestions, deleted classes, and `act`: the id of the first event of the
+# act. In version 1, the events of an act have the same time.
+_TO_VERSION_2 = (
+    "DROP TRIGGER events_stay",
+    "ALTER TABLE events ADD COLUMN act INTEGER",
+    "CREATE TEMPORARY TABLE acts (id INTEGER PRIMARY KEY, act INTEGER NOT NULL)",
+    "INSERT INTO acts SELECT id, min(id) OVER (PARTITION BY dataset, who, at) FROM events",
+    "UPDATE events SET act = (SELECT act FROM acts WHERE acts.id = events.id)",
+    "DROP TABLE acts",
+    _EVENTS_STAY,
+    "DROP VIEW current",
+    f"CREATE VIEW current AS {CURRENT.format(of_dataset='')}",
+)
+
+STEPS = (_TO_VERSION_1, _TO_VERSION_2)
 """``STEPS[v]`` migrates version v to v + 1."""
 
 

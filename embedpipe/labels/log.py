@@ -14,7 +14,7 @@ from .._files import sync_folder, temporary_file
 from ..errors import LabelError, UnknownNameError, UsageError
 from ._log_file import open_log, sqlite_errors_explained
 from ._log_schema import CLASSES, COLUMNS, CURRENT
-from .log_event import Event, validated_event
+from .log_event import Event, validated_events
 from .log_state import Current, Matched, match
 
 __all__ = ["LabelLog"]
@@ -22,14 +22,16 @@ __all__ = ["LabelLog"]
 _WRITTEN = COLUMNS[1:]
 _NAMES = ", ".join((*_WRITTEN, "id"))  # the order of the fields of Event
 _INSERT = (
-    f"INSERT INTO events ({', '.join(_WRITTEN)}) VALUES ({', '.join(f':{n}' for n in _WRITTEN)})"
+    f"INSERT INTO events ({', '.join(_WRITTEN)}, act) "
+    f"VALUES ({', '.join(f':{n}' for n in _WRITTEN)}, :act)"
 )
 
 _BATCH = 1000
 """Maximum events in one query of `LabelLog.events`."""
 
 _FORGET = (
-    "UPDATE events SET kind = CASE kind WHEN 'label' THEN 'new_class' ELSE 'forgotten' END, "
+    "UPDATE events SET "
+    "kind = CASE WHEN kind IN ('label', 'accept') THEN 'new_class' ELSE 'forgotten' END, "
     "path = NULL, content_id = NULL, model = NULL, suggestion = NULL WHERE path IS NOT NULL"
 )
 
@@ -96,10 +98,10 @@ class LabelLog:
             self._connection = None
 
     def append(self, events: Sequence[Event]) -> list[int]:
-        """Append events, all or none, and return their ids after they are on the disk.
+        """Append events as one act, all or none, and return their ids after they are on the disk.
 
-        A label of a new class creates the class. The ids rise in the order of writing across all
-        processes.
+        `undo` undoes all events of an act. A label of a new class creates the class. The ids rise
+        in the order of writing across all processes.
 
         Raises
         ------
@@ -108,30 +110,31 @@ class LabelLog:
             cannot be undone. Also if the file cannot be written. In all cases, no event is
             appended.
         UnknownNameError
-            If a class that is renamed, merged or merged into does not exist.
+            If a class that is deleted, renamed, merged or merged into does not exist.
         """
-        complete = [validated_event(event) for event in events]
+        complete = validated_events(events)
         with self._writing() as connection:
-            return [_insert(connection, event) for event in complete]
+            act = _next_id(connection)
+            return [_insert(connection, event, act) for event in complete]
 
     def undo(self, dataset: str, who: str | None, n: int = 1) -> list[Event]:
-        """Undo up to the last `n` events of an annotator, and return them, latest first.
+        """Undo up to the last `n` acts of an annotator, and return their events, latest first.
 
-        Undo events are appended. They cannot be undone.
+        An act is the annotator's events of one call of `append`. Undo events are appended. They
+        cannot be undone.
         """
         if n < 1:
-            raise UsageError(f"the number of events to undo must be at least 1; got {n}.")
+            raise UsageError(f"the number of acts to undo must be at least 1; got {n}.")
+        undone: list[Event] = []
         with self._writing() as connection:
-            found = connection.execute(
-                f"SELECT {_NAMES} FROM live WHERE dataset = ? AND who IS ? "
-                "ORDER BY id DESC LIMIT ?",
-                (dataset, who, n),
-            ).fetchall()
-            undone = [Event(*row) for row in found]
-            for event in undone:
-                undo = Event("undo", dataset, who=who, undoes=event.id)
-                _insert(connection, validated_event(undo))
-            return undone
+            act = _next_id(connection)
+            for _ in range(n):
+                found = _last_act(connection, dataset, who)
+                undone += found
+                undo = [Event("undo", dataset, who=who, undoes=event.id) for event in found]
+                for event in validated_events(undo):
+                    _insert(connection, event, act)
+        return undone
 
     def events(self, after: int = 0) -> Iterator[Event]:
         """Yield the events with an id above `after`, in order.
@@ -194,9 +197,9 @@ class LabelLog:
     def forget(self, paths: Collection[tuple[str, str]], content_ids: Collection[bytes]) -> int:
         """Remove the paths, content ids, models and suggestions of items from all events.
 
-        The events keep their ids. Label events get the kind ``"new_class"``, so that no class is
-        lost. Other events get the kind ``"forgotten"``. The file is rewritten without the deleted
-        bytes.
+        The events keep their ids. Labels and accepted suggestions get the kind ``"new_class"``, so
+        that no class is lost. Other events get the kind ``"forgotten"``. The file is rewritten
+        without the deleted bytes.
 
         Parameters
         ----------
@@ -282,13 +285,34 @@ def _path(row: Sequence[str]) -> str:
     return row[1]
 
 
-def _insert(connection: sqlite3.Connection, event: Event) -> int:
-    """Append one event after checking it against the earlier events."""
+def _next_id(connection: sqlite3.Connection) -> int:
+    """Return the id of the next event."""
+    return int(connection.execute("SELECT coalesce(max(id), 0) + 1 FROM events").fetchone()[0])
+
+
+def _last_act(connection: sqlite3.Connection, dataset: str, who: str | None) -> list[Event]:
+    """Return the events of an annotator's last act that are not undone, latest first."""
+    of_annotator = "FROM live WHERE dataset = ? AND who IS ?"
+    last = connection.execute(
+        f"SELECT act {of_annotator} ORDER BY id DESC LIMIT 1", (dataset, who)
+    ).fetchone()
+    if last is None:
+        return []
+    # The id of an act is the id of its first event.
+    rows = connection.execute(
+        f"SELECT {_NAMES} {of_annotator} AND id >= ? AND act = ? ORDER BY id DESC",
+        (dataset, who, *last, *last),
+    )
+    return [Event(*row) for row in rows.fetchall()]
+
+
+def _insert(connection: sqlite3.Connection, event: Event, act: int) -> int:
+    """Append one event of an act after checking it against the earlier events."""
     if event.previous is not None:
         _check_move(event, _classes(connection, event.dataset))
     if event.undoes is not None:
         _check_undo(connection, event)
-    values = {name: getattr(event, name) for name in _WRITTEN}
+    values = {name: getattr(event, name) for name in _WRITTEN} | {"act": act}
     return int(connection.execute(_INSERT, values).lastrowid or 0)
 
 
@@ -297,7 +321,7 @@ def _classes(connection: sqlite3.Connection, dataset: str) -> list[str]:
 
 
 def _check_move(event: Event, classes: list[str]) -> None:
-    """Refuse to rename or merge unknown classes, or to rename a class to an existing class."""
+    """Refuse to change unknown classes, or to rename a class to an existing class."""
     needed = [event.previous] + [event.label] * (event.kind == "merge_class")
     for name in needed:
         if name not in classes:

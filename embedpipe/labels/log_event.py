@@ -1,7 +1,8 @@
-"""The events of the label log: labels, marks, changes of classes, undo."""
+"""The events of the label log: labels, marks, accepted suggestions, changes of classes, undo."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -9,25 +10,29 @@ from ..errors import LabelError, UnknownNameError
 
 __all__ = ["CLASS_KINDS", "ITEM_KINDS", "KINDS", "Event"]
 
-ITEM_KINDS = ("label", "skip", "unsure", "clear")
+ITEM_KINDS = ("label", "accept", "skip", "unsure", "clear")
 """Kinds of events about an item. The last event of an item determines its state."""
 
-CLASS_KINDS = ("new_class", "rename_class", "merge_class")
+CLASS_KINDS = ("new_class", "rename_class", "merge_class", "delete_class")
 """Kinds of events about a class."""
 
 KINDS = (*ITEM_KINDS, *CLASS_KINDS, "undo")
 
 _NEEDS = {
     "label": ("path", "label"),
+    "accept": ("path", "label", "suggestion", "model"),
     "skip": ("path",),
     "unsure": ("path",),
     "clear": ("path",),
     "new_class": ("label",),
     "rename_class": ("previous", "label"),
     "merge_class": ("previous", "label"),
+    "delete_class": ("previous",),
     "undo": ("undoes",),
 }
 """Required fields of each kind. If path, label, previous or undoes is not listed, it is None."""
+
+_EXCLUSIVE = ("path", "label", "previous", "undoes")
 
 _TEXTS = ("dataset", "path", "label", "previous", "who", "model", "suggestion")
 _EXAMPLE = "2026-05-01T07:30:00+00:00"
@@ -40,9 +45,10 @@ class Event:
     Parameters
     ----------
     kind
-        About an item: ``"label"``, ``"skip"``, ``"unsure"``, ``"clear"`` (unlabelled again). About
-        a class: ``"new_class"``, ``"rename_class"``, ``"merge_class"``. About another event:
-        ``"undo"``.
+        About an item: ``"label"`` (a person's label), ``"accept"`` (a suggestion that was accepted
+        together with others), ``"skip"``, ``"unsure"``, ``"clear"`` (unlabelled again). About a
+        class: ``"new_class"``, ``"rename_class"``, ``"merge_class"``, ``"delete_class"`` (its items
+        are unlabelled again). About another event: ``"undo"``.
     dataset
         Name of the dataset.
     path
@@ -60,7 +66,7 @@ class Event:
     model, suggestion
         Name of the model that suggested a label, and the suggested label.
     previous
-        The class that is renamed to `label` or merged into it.
+        The class that is deleted, renamed to `label` or merged into it.
     undoes
         Id of the undone event.
     id
@@ -87,8 +93,13 @@ class Event:
     id: int | None = None
 
 
-def validated_event(event: Event) -> Event:
-    """Validate an event, and return it with its time in UTC."""
+def validated_events(events: Iterable[Event]) -> list[Event]:
+    """Validate events, and return them with times in UTC; events without a time have the same."""
+    now = _utc(None)
+    return [_validated(event, now) for event in events]
+
+
+def _validated(event: Event, now: str) -> Event:
     if event.kind not in KINDS:
         raise UnknownNameError("kind of event", event.kind, KINDS)
     if event.id is not None:
@@ -103,18 +114,23 @@ def validated_event(event: Event) -> Event:
             f"the content id of {event.path!r} has {len(event.content_id)} bytes; expected a "
             "SHA-256 (32 bytes) or None."
         )
-    return replace(event, at=_utc(event.at))
+    return replace(event, at=now if event.at is None else _utc(event.at))
 
 
 def _check_fields(event: Event) -> None:
     """Refuse an event with a missing or superfluous field."""
     needed = _NEEDS[event.kind]
-    for field in ("path", "label", "previous", "undoes"):
+    for field in dict.fromkeys((*_EXCLUSIVE, *needed)):
         is_set = getattr(event, field) is not None
         if is_set != (field in needed):
             verb = "does not accept" if is_set else "needs"
             fields = " and ".join(map(repr, needed))
             raise LabelError(f"an event {event.kind!r} {verb} {field!r}; it must have {fields}.")
+    if event.kind == "accept" and event.label != event.suggestion:
+        raise LabelError(
+            f"the accepted label {event.label!r} is not the suggestion {event.suggestion!r}. Use "
+            "the kind 'label'."
+        )
     if event.previous is not None and event.previous == event.label:
         raise LabelError(
             f"the class {event.label!r} cannot be renamed to itself or merged into itself. Choose "

@@ -20,7 +20,8 @@ class Current:
     label
         Current name of the item's class; None for a skipped, unsure or cleared item.
     kind
-        ``"label"``, ``"skip"``, ``"unsure"`` or ``"clear"``.
+        ``"label"``, ``"accept"``, ``"skip"``, ``"unsure"`` or ``"clear"``. Only ``"label"`` is a
+        person's label.
     by, at
         Annotator, and time of the event in ISO 8601 (UTC).
     event_id
@@ -111,7 +112,7 @@ def rebuild_states(events: Iterable[Event]) -> dict[str, State]:
 
     To get an earlier state, pass only the first events of a log. `LabelLog.current` returns the
     current labels faster. This function needs about 1 KB of memory for each event, and a pass over
-    all items for each renamed or merged class.
+    all items for each renamed, merged or deleted class.
 
     Examples
     --------
@@ -143,10 +144,20 @@ def _apply(state: State, event: Event) -> None:
         state.current[event.path] = Current(
             event.label, event.kind, event.who, event.at, event.id, event.content_id
         )
-    if event.kind in ("label", "new_class") and event.label not in state.classes:
+    if event.kind in ("label", "accept", "new_class") and event.label not in state.classes:
         state.classes.append(str(event.label))
+    if event.kind == "delete_class" and event.previous in state.classes:
+        _delete(state, event.previous)
     if event.kind in ("rename_class", "merge_class") and event.previous in state.classes:
         _move(state, str(event.previous), str(event.label))
+
+
+def _delete(state: State, name: str) -> None:
+    """Remove a class, and clear its items."""
+    state.classes.remove(name)
+    for path, current in state.current.items():
+        if current.label == name:
+            state.current[path] = replace(current, label=None, kind="clear")
 
 
 def _move(state: State, old: str, new: str) -> None:

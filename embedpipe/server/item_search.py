@@ -142,14 +142,15 @@ class ItemSearch:
     def _matches(self, query: ItemQuery, snapshot: Snapshot, model: Model | None) -> Mask:
         n = len(self._session.ids)
         matches = np.ones(n, dtype=bool)
+        given = np.maximum(snapshot.codes, snapshot.accepted)
         if query.state == "unlabelled":
             matches &= snapshot.states == 0
         elif query.state == "labelled":
-            matches &= snapshot.codes >= 0
+            matches &= given >= 0
         elif query.state:
             matches &= snapshot.states == STATES.index(query.state)
         if query.label:
-            matches &= snapshot.codes == _position(snapshot.classes, query.label)
+            matches &= given == _position(snapshot.classes, query.label)
         if query.annotator:
             by, names = self._annotators()
             matches &= by == _position(names, query.annotator)

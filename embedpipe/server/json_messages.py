@@ -25,8 +25,10 @@ __all__ = [
     "number_in",
     "progress_response",
     "rows_in",
+    "rows_of_classes",
     "share_in",
     "text_in",
+    "texts_in",
 ]
 
 MAX_BYTES = 2_000_000
@@ -124,6 +126,31 @@ def rows_in(body: Mapping[str, Any], n: int) -> list[int]:
         if type(row) is not int or not 0 <= row < n:
             raise HTTPException(400, f"`rows` must be numbers from 0 to {n - 1}.")
     return list(dict.fromkeys(rows))
+
+
+def rows_of_classes(body: Mapping[str, Any], field: str, n: int) -> dict[int, str]:
+    """Return the class of each row, from a field that maps classes to lists of rows below `n`."""
+    classes = body.get(field)
+    if not isinstance(classes, dict) or not classes:
+        raise HTTPException(400, f"`{field}` must be an object with a list of rows for each class.")
+    found: dict[int, str] = {}
+    for name, rows in classes.items():
+        label = text_in({"class": name}, "class")
+        for row in rows_in({"rows": rows}, n):
+            if row in found:
+                raise HTTPException(400, f"row {row} occurs twice in `{field}`.")
+            found[row] = label
+    return found
+
+
+def texts_in(body: Mapping[str, Any], field: str, n: int) -> list[str]:
+    """Return a field whose value is a list of `n` texts, one for each distinct row."""
+    texts = body.get(field)
+    if not isinstance(texts, list) or len(texts) != n:
+        raise HTTPException(
+            400, f"`{field}` must be a list of {n} entries, one for each distinct row."
+        )
+    return [text_in({field: each}, field) for each in texts]
 
 
 def text_in(body: Mapping[str, Any], field: str) -> str:

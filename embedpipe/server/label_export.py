@@ -20,6 +20,7 @@ from ..errors import LabelError, RunError
 from ..labelling import LabellingSession
 from ..labels import Labelled, formats
 from ..labels.exchange import local_files_url, serving_instructions
+from ..labels.exchange.entries import status_of
 
 __all__ = ["EXPORTS", "MODEL", "Exports"]
 
@@ -109,7 +110,11 @@ class Exports:
         path = folder / f"{session.dataset}-{name}-{moment}"
         if name == MODEL:
             path = path.with_name(f"{path.name}.embedpipe")
-            train(session.embeddings, session.labels(), head=session.head, output=path)
+            labels = session.labels()
+            train(session.embeddings, labels, head=session.head, output=path)
+            accepted = sum(item.status == "accepted" for item in labelled)
+            if accepted:
+                note = f"The model is not trained on accepted suggestions: {accepted}."
             return path, note
         kind = formats[name]
         path = path.with_name(path.name + kind.suffix)
@@ -125,12 +130,12 @@ class Exports:
         return path, note
 
     def _labelled(self) -> list[Labelled]:
-        """Return the labelled, skipped and unsure items, in the order of the dataset."""
+        """Return the labelled, accepted, skipped and unsure items, in the order of the dataset."""
         current, ids = self._session.current(), self._session.ids
         found = [
-            Labelled(ids[row], current[row].label, status=current[row].kind, who=current[row].by)
-            for row in sorted(current)
-            if current[row].kind in ("label", "skip", "unsure")
+            Labelled(ids[row], now.label, status=status_of(now), who=now.by)
+            for row, now in sorted(current.items())
+            if now.kind != "clear"
         ]
         if not any(item.is_sure for item in found):
             raise LabelError("there are no labels to export: label some images first.")
@@ -138,7 +143,11 @@ class Exports:
 
 
 def _result(name: str, labelled: list[Labelled]) -> dict[str, Any]:
-    return {"items": sum(item.is_sure for item in labelled), "format": name}
+    # A model is trained without the accepted suggestions.
+    used = [
+        item for item in labelled if item.is_sure and (name, item.status) != (MODEL, "accepted")
+    ]
+    return {"items": len(used), "format": name}
 
 
 def _zipped(folder: Path) -> Path:

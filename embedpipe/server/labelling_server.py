@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .._workspace import Workspace
 from ..errors import EmbedpipeError, RunError
 from ..labelling import LabellingSession
+from .act_routes import class_routes, label_routes
 from .api import reading_routes, writing_routes
 from .auth import AuthMiddleware
 from .browsing import browsing_routes
@@ -206,6 +207,8 @@ def create_app(state: PageState, *, token: str, port: int) -> ASGIApp:
         *reading_routes(state),
         *browsing_routes(state),
         *file_routes(state),
+        *label_routes(state),
+        *class_routes(state),
         *writing_routes(state),
         *images.routes(),
         Mount("/static", StaticFiles(directory=STATIC)),

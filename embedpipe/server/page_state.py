@@ -85,7 +85,7 @@ class PageState:
             "row": row,
             "path": self.session.ids[row],
             "image": self.session.embeddings.content_ids[row].hex()[:12],
-            "label": snapshot.label(row),
+            "label": snapshot.class_of(row),
             "state": STATES[snapshot.states[row]],
             "suggestion": None,
             "confidence": None,
@@ -126,6 +126,28 @@ class PageState:
             "labelled": model.labelled,
             "width": image.width,
             "height": image.height,
+        }
+
+    def confident(self, least: float) -> dict[str, Any]:
+        """Return the unlabelled items with a confidence of at least `least`, the lowest first."""
+        # `rows`, `codes` and `confidence` are aligned. A code is a position in `classes`.
+        model, snapshot = self.session.model, self.session.snapshot()
+        if model is None:
+            return {"model": None, "classes": [], "rows": [], "codes": [], "confidence": []}
+        current = np.isin(np.array(model.classes), np.array(snapshot.classes))  # (C,)
+        candidates = self.session.candidates
+        rows = candidates[
+            (snapshot.states[candidates] == 0)
+            & (model.confidence[candidates] >= least)
+            & current[model.codes[candidates]]
+        ]
+        rows = rows[np.argsort(model.confidence[rows], kind="stable")]
+        return {
+            "model": model.name,
+            "classes": list(model.classes),
+            "rows": rows.tolist(),
+            "codes": model.codes[rows].tolist(),
+            "confidence": np.round(model.confidence[rows].astype(float), 4).tolist(),
         }
 
     def checked(self, name: str, n: int) -> dict[str, Any] | Progress:
@@ -170,7 +192,7 @@ class PageState:
     def status(self) -> dict[str, Any]:
         """Return the numbers that the page shows beside the images."""
         snapshot, model = self.session.snapshot(), self.session.model
-        counts = snapshot.counts()
+        counts, accepted = snapshot.counts(), snapshot.accepted_counts()
         states = np.bincount(snapshot.states, minlength=len(STATES))
         self.training.request_if_due(snapshot)
         return {
@@ -182,7 +204,11 @@ class PageState:
             "left": self.session.left(),
             "skipped": int(states[2]),
             "unsure": int(states[3]),
-            "classes": [{"name": name, "count": count} for name, count in counts.items()],
+            "accepted": sum(accepted.values()),
+            "classes": [
+                {"name": name, "count": count, "accepted": accepted[name]}
+                for name, count in counts.items()
+            ],
             "model": None
             if model is None
             else {

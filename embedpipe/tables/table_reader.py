@@ -31,7 +31,7 @@ SUFFIXES = (".csv", ".jsonl", ".parquet")
 PATHS = ("path", "file_name")
 """Names of path columns. Their cells must be text, and keep spaces, which may be in file names."""
 
-STATUSES = ("label", "skip", "unsure")
+STATUSES = ("label", "accepted", "skip", "unsure")
 """Values of the column ``status``; a blank cell means ``label``."""
 
 
@@ -179,7 +179,7 @@ def check_no_predictions(table: Table) -> None:
 
 
 def sure_labels(table: Table) -> list[str]:
-    """Return the label of each row; ``""`` if it is blank, skipped or unsure."""
+    """Return the label of each row; ``""`` if it is blank, accepted, skipped or unsure."""
     check_no_predictions(table)
     labels = list(table.column("label"))
     for row, text in enumerate(table.columns.get("status", ())):

@@ -64,6 +64,7 @@ def example_items() -> list[Labelled]:
         Labelled(".cache/.x.png", CLASSES[9]),
         Labelled("_unlabeled/=1+1.png", CLASSES[10]),
         Labelled("p/ spaces .png", CLASSES[11]),
+        Labelled("s/accepted.jpg", CLASSES[1], "accepted", who="bob"),
         Labelled("s/skipped.jpg", status="skip", who="bob"),
         Labelled("s/unsure.jpg", status="unsure", who="bob"),
         Labelled("s/rather.jpg", "hat", status="unsure"),
@@ -109,7 +110,7 @@ def _require(name: str, *, reads: bool = False, images: bool = False) -> None:
 def _carried(item: Labelled, carries: frozenset[str]) -> Labelled:
     """Return an item without the fields that a format does not store."""
     if item.status not in {"label", *carries}:
-        item = replace(item, status="label", label=None)
+        item = replace(item, status="label", label=item.label if item.is_sure else None)
     if "prediction" not in carries:
         item = replace(item, prediction=None, score=None)
     if "model" not in carries:

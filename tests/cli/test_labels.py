@@ -393,6 +393,38 @@ def test_a_head_is_trained_from_the_log(
     assert (result["labelled"], result["classes"]) == (6, ["a", "b", "c"])
 
 
+def test_accepted_suggestions_do_not_train_and_keep_their_status_in_tables(
+    call: Call, filled: Path, tmp_path: Path, log_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LabelLog(log_file) as log:
+        (dataset,) = {event.dataset for event in log.events()}
+        accepted = {"label": "hat", "suggestion": "hat", "model": "logistic-4"}
+        log.append([Event("accept", dataset, "z.jpg", who="ann", **accepted)])
+    head = tmp_path / "head.safetensors"
+    trained = call("train", filled, "--output", head, "--backbone", "toy", "--json")
+    assert trained.json()["labelled"] == 4
+    remark = "left out accepted suggestions: 1; only labels of a person are used."
+    assert remark in trained.err.splitlines()
+    output = tmp_path / "out.csv"
+    assert call("labels", "export", filled, "--format", "csv", "--output", output).status == 0
+    items = {item.path: item for item in formats["csv"].read(output)}
+    assert items["z.jpg"] == Labelled("z.jpg", "hat", "accepted", who="ann")
+    tree = tmp_path / "tree"
+    assert call("labels", "export", filled, "--format", "imagefolder", "--output", tree).status == 0
+    assert (tree / "hat" / "z.jpg").exists()
+    monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "elsewhere"))
+    assert call("labels", "import", filled, output, "--format", "csv").status == 0
+    output.write_text(output.read_text().replace("label,ann", "accepted,ann"))
+    result = call("labels", "import", filled, output, "--format", "csv", "--json").json()
+    assert (result["items"], result["unchanged"]) == (0, 6)  # labels are not replaced
+    with LabelLog(tmp_path / "elsewhere" / "labels.sqlite") as log:
+        kinds = {path: (now.kind, now.label) for path, now in log.current(dataset).items()}
+        last = [event for event in log.events() if event.kind == "accept"]
+    assert kinds["z.jpg"] == ("accept", "hat")
+    assert sum(kind == "label" for kind, _ in kinds.values()) == 4
+    assert [(event.suggestion, event.model) for event in last] == [("hat", "unknown")]
+
+
 def test_login_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "ann")
     assert login_name() == "ann"

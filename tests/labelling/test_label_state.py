@@ -26,7 +26,8 @@ names = st.sampled_from(["hat", "cap", "shoe"])
 steps = st.one_of(
     st.tuples(st.just("label"), st.sampled_from(LABELLED_FILES), names),
     st.tuples(st.sampled_from(["skip", "unsure", "clear"]), st.sampled_from(LABELLED_FILES)),
-    st.tuples(st.just("new_class"), names),
+    st.tuples(st.just("accept"), st.sampled_from(LABELLED_FILES), names),
+    st.tuples(st.sampled_from(["new_class", "delete_class"]), names),
     st.tuples(st.sampled_from(["rename_class", "merge_class"]), names, names),
     st.tuples(st.just("undo"), st.integers(1, 30)),
     st.tuples(st.just("look")),
@@ -37,8 +38,13 @@ def event_of(step):
     match step:
         case ("label", (path, content), name):
             return Event("label", "shop", path, content, name, who="ann")
+        case ("accept", (path, content), name):
+            more = {"label": name, "suggestion": name, "model": "m"}
+            return Event("accept", "shop", path, content, who="ann", **more)
         case ("new_class", name):
             return Event("new_class", "shop", label=name, who="ann")
+        case ("delete_class", name):
+            return Event("delete_class", "shop", previous=name, who="ann")
         case ("undo", number):
             return Event("undo", "shop", undoes=number, who="ann")
         case (("rename_class" | "merge_class") as kind, old, new):
@@ -68,11 +74,16 @@ def check(known, log):
     assert {list(CONTENT)[row]: each for row, each in known.current.items()} == found
     for row, path in enumerate(CONTENT):
         now = found.get(path)
-        assert snapshot.label(row) == (None if now is None else now.label)
-        kinds = {0: (None, "clear"), 1: ("label",), 2: ("skip",), 3: ("unsure",)}
+        assert snapshot.class_of(row) == (None if now is None else now.label)
+        is_labelled = now is not None and now.kind == "label"
+        assert snapshot.label(row) == (now.label if is_labelled else None)
+        kinds = {0: (None, "clear"), 1: ("label",), 2: ("skip",), 3: ("unsure",), 4: ("accept",)}
         assert (now and now.kind) in kinds[snapshot.states[row]]
     labelled = snapshot.labelled()
     assert sum(snapshot.counts().values()) == len(labelled.rows)
+    accepted = [each.label for each in found.values() if each.kind == "accept"]
+    counts = {name: accepted.count(name) for name in expected.classes}
+    assert snapshot.accepted_counts() == counts
     assert [snapshot.label(row) for row in labelled.rows] == labelled.labels.tolist()
     assert snapshot.declined().tolist() == np.flatnonzero(snapshot.states >= 2).tolist()
 
@@ -81,7 +92,7 @@ def check(known, log):
 @given(st.lists(steps, max_size=40))
 def test_event_by_event_or_all_at_once(tmp_path_factory, steps):
     with LabelLog(tmp_path_factory.mktemp("log") / "labels.sqlite") as log:
-        known = LabelState(dataset(), log, "ann")
+        known = LabelState(dataset(), log)
         for step in steps:
             if step == ("look",):
                 check(known, log)
@@ -91,12 +102,12 @@ def test_event_by_event_or_all_at_once(tmp_path_factory, steps):
             except EmbedpipeError:  # for example an unknown class: no event was appended
                 continue
         check(known, log)
-        check(LabelState(dataset(), log, "ann"), log)
+        check(LabelState(dataset(), log), log)
 
 
 def test_a_copy_is_an_item_of_its_own(tmp_path):
     with LabelLog(tmp_path / "labels.sqlite") as log:
-        known = LabelState(dataset(), log, "ann")
+        known = LabelState(dataset(), log)
         first, _ = log.append([event_of(("label", ("a", CONTENT["a"]), "hat")) for _ in range(2)])
         check(known, log)
         assert list(known.current) == [0]
@@ -107,9 +118,8 @@ def test_a_copy_is_an_item_of_its_own(tmp_path):
 
 def test_many_undo_events_are_read_at_once(tmp_path):
     with LabelLog(tmp_path / "labels.sqlite") as log:
-        known = LabelState(dataset(), log, "ann")
+        known = LabelState(dataset(), log)
         ids = log.append([event_of(("label", ("a", CONTENT["a"]), str(n))) for n in range(150)])
         log.append([Event("undo", "shop", undoes=each, who="ann") for each in ids[1:]])
         check(known, log)
         assert known.snapshot().counts() == {"0": 1}
-        assert [[event.id for event in action] for action in known.actions] == [[ids[0]]]

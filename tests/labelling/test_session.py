@@ -84,6 +84,72 @@ def test_classes_are_added_renamed_and_merged(start):
     assert one.counts() == {"boot": 1, "shoe": 1, "cap": 1}
 
 
+def test_a_class_for_each_row_is_one_act(start):
+    session = start()
+    session.label([3, 5], ["hat", "shoe"], suggestions=["hat", None], model="m1")
+    assert {row: each.label for row, each in session.current().items()} == {3: "hat", 5: "shoe"}
+    with pytest.raises(LabelError, match="^row 9999 does not exist"):
+        session.label([1, 9999], ["hat", "shoe"])
+    with pytest.raises(
+        UsageError, match="^`label` must have one class for each of the 2 rows; got 1.$"
+    ):
+        session.label([1, 2], ["hat"])
+    assert len(session.current()) == 2
+    assert session.undo() == [3, 5]
+    assert session.current() == {}
+
+
+def test_accepted_suggestions_are_no_labels(start, digits):
+    session = start()
+    answer(session, session.propose(30))
+    model = session.retrain()
+    labelled, counts = session.labelled(), session.counts()
+    before = session.current()
+    free = [row for row in session.candidates.tolist() if row not in before][:400]
+    mine = int(labelled.rows[0])
+    names = [model.classes[model.codes[row]] for row in (*free, mine)]
+    assert session.accept([*free, mine], names, model.name) == free  # a label stays
+    assert len(session.current()) == 430
+    assert (session.counts(), session.labels().keys()) == (
+        counts, {session.ids[row] for row in labelled.rows}
+    )  # fmt: skip
+    snapshot = session.snapshot()
+    assert snapshot.accepted_counts() == {name: names[:-1].count(name) for name in counts}
+    assert snapshot.declined().tolist() == sorted(free)
+    assert session.retrain() is model  # no new label
+    assert {each.row for each in session.label_doubts(500).proposals} <= {*labelled.rows.tolist()}
+    assert not {each.row for each in session.propose(2000)} & {*free}
+    assert session.left() == len(session.candidates) - 430
+    row = free[0]
+    session.label([row], "mine")  # a person's label replaces a suggestion
+    assert session.snapshot().label(row) == "mine"
+    assert session.accept([row], ["0"], model.name) == []
+    session.undo()
+    assert session.current_of(row).kind == "accept"
+    assert session.withdraw_accepted() == sorted(free)
+    assert session.current_of(row).kind == "clear"
+    assert session.undo() == sorted(free)
+    assert session.undo() == free
+    assert session.current() == before
+    assert session.withdraw_accepted() == []
+
+
+def test_a_class_is_deleted_with_its_labels_and_comes_back(start):
+    one, other = start(), start("bob")
+    one.label([1, 2], ["boot", "shoe"])
+    other.label([3], "boot")
+    other.accept([4], ["boot"], "m")
+    one.delete_class("boot")
+    assert {row: each.kind for row, each in other.current().items()} == {
+        1: "clear", 2: "label", 3: "clear", 4: "clear"
+    }  # fmt: skip
+    assert other.counts() == {"shoe": 1}
+    assert one.undo() == []  # of no items
+    assert (one.counts(), one.snapshot().accepted_counts()) == (
+        {"boot": 2, "shoe": 1}, {"boot": 1, "shoe": 0}
+    )  # fmt: skip
+
+
 def test_a_moved_file_keeps_its_label_and_an_edited_one_loses_it(digits, tmp_path, start):
     session = start()
     row, path = 3, session.ids[3]

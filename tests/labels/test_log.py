@@ -99,13 +99,51 @@ def test_classes_are_renamed_and_merged(log):
     assert log.classes("pets") == []
 
 
-def test_undo_goes_back_through_the_events_of_one_annotator(log):
-    log.append([
+def test_a_deleted_class_clears_its_items(log):
+    accepted = Event("accept", "shop", "b", label="cap", suggestion="cap", model="m", who="ann")
+    log.append([label("a", "cap"), label("b", "hat"), accepted, label("c", "hat")])
+    log.append([Event("rename_class", "shop", previous="cap", label="beanie")])
+    log.append([Event("delete_class", "shop", previous="beanie", who="ann")])
+    found = {path: (now.label, now.kind) for path, now in log.current("shop").items()}
+    assert found == {"a": (None, "clear"), "b": (None, "clear"), "c": ("hat", "label")}
+    assert log.classes("shop") == ["hat"]
+    log.append([label("d", "beanie", who="bob")])  # later, a class of that name
+    assert (labels_of(log)["d"], log.classes("shop")) == ("beanie", ["hat", "beanie"])
+    assert [event.kind for event in log.undo("shop", "ann")] == ["delete_class"]
+    found = {path: (now.label, now.kind) for path, now in log.current("shop").items()}
+    assert found == {
+        "a": ("beanie", "label"), "b": ("beanie", "accept"), "c": ("hat", "label"),
+        "d": ("beanie", "label"),
+    }  # fmt: skip
+
+
+def test_an_undo_reverts_all_events_that_an_annotator_appended_together(log):
+    log.append([label("a", "hat"), label("b", "hat", who="bob"), label("c", "hat")])
+    log.append([label("a", "cap", dataset="pets")])
+    log.append([label("d", "cap"), label("a", "cap")])  # at the same time as the first labels
+    assert [event.path for event in log.undo("shop", "ann")] == ["a", "d"]
+    assert labels_of(log) == {"a": "hat", "b": "hat", "c": "hat"}
+    assert [event.path for event in log.undo("shop", "ann", n=7)] == ["c", "a"]
+    assert labels_of(log) == {"b": "hat"}
+    assert labels_of(log, "pets") == {"a": "cap"}
+
+
+def test_events_without_a_time_have_the_time_of_their_act(log):
+    log.append([Event("skip", "shop", path) for path in "abc"])
+    log.append([Event("skip", "shop", "d")])
+    first, *others, last = [event.at for event in log.events()]
+    assert others == [first, first]
+    assert first < last
+
+
+def test_undo_goes_back_through_the_acts_of_one_annotator(log):
+    for event in (
         label("a", "cap", who="ann"),
         label("a", "hat", who="bob"),
         label("b", "cap", who="ann"),
         Event("merge_class", "shop", previous="cap", label="hat", who="ann", at=AT),
-    ])  # fmt: skip
+    ):
+        log.append([event])
     assert labels_of(log) == {"a": "hat", "b": "hat"}
     assert [(event.kind, event.id) for event in log.undo("shop", "ann")] == [("merge_class", 4)]
     assert labels_of(log) == {"a": "hat", "b": "cap"}
@@ -194,8 +232,8 @@ def test_labels_of_moved_edited_and_copied_files(log):
 MALFORMED = [
     (
         Event("lable", "shop", "a"),
-        "unknown kind of event 'lable'. Did you mean 'label'? Known: clear, label, merge_class, "
-        "new_class, rename_class, skip, undo, unsure.",
+        "unknown kind of event 'lable'. Did you mean 'label'? Known: accept, clear, delete_class, "
+        "label, merge_class, new_class, rename_class, skip, undo, unsure.",
     ),
     (
         Event("label", "shop", "a", label="hat", id=7),
@@ -204,6 +242,23 @@ MALFORMED = [
     (
         Event("label", "shop", "a"),
         "an event 'label' needs 'label'; it must have 'path' and 'label'.",
+    ),
+    (
+        Event("accept", "shop", "a", label="hat", suggestion="hat"),
+        "an event 'accept' needs 'model'; it must have 'path' and 'label' and 'suggestion' and "
+        "'model'.",
+    ),
+    (
+        Event("accept", "shop", "a", label="hat", suggestion="cap", model="m"),
+        "the accepted label 'hat' is not the suggestion 'cap'. Use the kind 'label'.",
+    ),
+    (
+        Event("delete_class", "shop", label="hat", previous="hat"),
+        "an event 'delete_class' does not accept 'label'; it must have 'previous'.",
+    ),
+    (
+        Event("delete_class", "shop", previous="cup"),
+        "unknown class 'cup'. Did you mean 'cap'? Known: cap, hat.",
     ),
     (
         Event("skip", "shop", "a", label="hat"),
@@ -285,7 +340,7 @@ def test_an_event_is_undone_only_once(log):
         log.append([Event("undo", "shop", undoes=2)])
     with pytest.raises(UsageError) as error:
         log.undo("shop", "ann", n=0)
-    assert str(error.value) == "the number of events to undo must be at least 1; got 0."
+    assert str(error.value) == "the number of acts to undo must be at least 1; got 0."
 
 
 def test_events_can_be_neither_changed_nor_deleted(log):
@@ -369,6 +424,8 @@ def test_forgotten_items_leave_no_bytes_in_the_file(tmp_path):
     log.append([Event("label", "shop", "secret/ann.jpg", content, label="ill", suggestion="well")])
     log.append([Event("skip", "shop", "moved.jpg", content)])
     log.append([Event("label", "other", "secret/ann.jpg", label="hat")])
+    accepted = {"label": "rare", "suggestion": "rare", "model": "m"}
+    log.append([Event("accept", "shop", "secret/ann.jpg", **accepted)])
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM events").fetchone()
@@ -382,12 +439,13 @@ def test_forgotten_items_leave_no_bytes_in_the_file(tmp_path):
     assert log.forget([("other", "secret/ann.jpg")], []) == 1
     assert held() == []
     events = list(log.events())
-    assert [event.id for event in events] == list(range(1, 204))
-    assert [(event.kind, event.path, event.label) for event in events[200:]] == [
-        ("new_class", None, "ill"), ("forgotten", None, None), ("new_class", None, "hat")
+    assert [event.id for event in events] == list(range(1, 205))
+    assert [(event.kind, event.path, event.label, event.model) for event in events[200:]] == [
+        ("new_class", None, "ill", None), ("forgotten", None, None, None),
+        ("new_class", None, "hat", None), ("new_class", None, "rare", None),
     ]  # fmt: skip
-    assert log.classes("shop") == ["hat", "ill"]
+    assert log.classes("shop") == ["hat", "ill", "rare"]
     assert len(log.current("shop")) == 200
-    assert rebuild_states(events)["shop"].classes == ["hat", "ill"]
-    assert log.append([Event("label", "shop", "new.jpg", label="hat")]) == [204]
+    assert rebuild_states(events)["shop"].classes == ["hat", "ill", "rare"]
+    assert log.append([Event("label", "shop", "new.jpg", label="hat")]) == [205]
     log.close()

@@ -61,11 +61,58 @@ def test_version_0_is_migrated(tmp_path):
             Event("skip", "shop", "b.jpg", at=AT, id=3),
         ]
         assert log.append([Event("merge_class", "shop", previous="cap", label="hat")]) == [4]
-        assert [event.id for event in log.undo("shop", "ann")] == [2]
         assert log.classes("shop") == ["hat"]
+        assert [event.id for event in log.undo("shop", "ann")] == [2, 1]  # at the same time
     LabelLog(tmp_path / "new.sqlite").close()
     assert structure(path) == structure(tmp_path / "new.sqlite")
-    assert structure(path)[2] == [1, 0x65706C62]
+    assert structure(path)[2] == [2, 0x65706C62]
+
+
+VERSION_1 = (
+    VERSION_0
+    + """
+ALTER TABLE events ADD COLUMN previous TEXT;
+ALTER TABLE events ADD COLUMN undoes INTEGER REFERENCES events(id);
+CREATE INDEX events_of_items ON events(dataset, path) WHERE path IS NOT NULL;
+CREATE INDEX events_of_moves ON events(dataset, previous) WHERE previous IS NOT NULL;
+CREATE UNIQUE INDEX events_undone ON events(undoes) WHERE undoes IS NOT NULL;
+CREATE TRIGGER events_stay BEFORE UPDATE ON events
+    BEGIN SELECT RAISE(ABORT, 'the label log is append-only'); END;
+CREATE TRIGGER events_last BEFORE DELETE ON events
+    BEGIN SELECT RAISE(ABORT, 'the label log is append-only'); END;
+CREATE VIEW live AS SELECT * FROM events AS e
+    WHERE undoes IS NULL AND NOT EXISTS (SELECT 1 FROM events AS u WHERE u.undoes = e.id);
+CREATE VIEW moves AS SELECT * FROM live WHERE previous IS NOT NULL;
+CREATE VIEW current AS SELECT path FROM events;
+INSERT INTO events VALUES
+    (4, 'label', 'shop', 'c.jpg', NULL, 'cap', 'ann', '2026-05-02T07:30:00.000000+00:00',
+     1, NULL, NULL, NULL, NULL),
+    (5, 'label', 'shop', 'd.jpg', NULL, 'cap', 'bob', '2026-05-02T07:30:00.000000+00:00',
+     1, NULL, NULL, NULL, NULL),
+    (6, 'label', 'shop', 'e.jpg', NULL, 'cap', 'ann', '2026-05-02T07:30:00.000000+00:00',
+     1, NULL, NULL, NULL, NULL);
+PRAGMA application_id = 1701866594;
+PRAGMA user_version = 1;
+"""
+)
+
+
+def test_version_1_is_migrated_and_its_events_of_one_time_are_one_act(tmp_path):
+    path = database(tmp_path / "old.sqlite", VERSION_1)
+    with LabelLog(path) as log:
+        before = list(log.events())
+        assert [event.id for event in before] == [1, 2, 3, 4, 5, 6]
+        assert [event.id for event in log.undo("shop", "ann")] == [6, 4]
+        assert [event.id for event in log.undo("shop", "ann")] == [2, 1]
+        assert log.undo("shop", "ann") == []
+        assert list(log.events())[:6] == before
+        accepted = Event("accept", "shop", "c.jpg", label="hat", suggestion="hat", model="m")
+        log.append([accepted])
+        log.append([Event("delete_class", "shop", previous="cap")])
+        found = {place: (now.label, now.kind) for place, now in log.current("shop").items()}
+    assert found == {"b.jpg": (None, "skip"), "c.jpg": ("hat", "accept"), "d.jpg": (None, "clear")}
+    LabelLog(tmp_path / "new.sqlite").close()
+    assert structure(path) == structure(tmp_path / "new.sqlite")
 
 
 def test_a_failed_migration_changes_nothing(tmp_path):
@@ -103,9 +150,9 @@ def test_a_lock_of_another_writer_is_reported(tmp_path):
 def test_a_newer_version_is_refused(tmp_path):
     path = tmp_path / "labels.sqlite"
     LabelLog(path).close()
-    database(path, "PRAGMA user_version = 2")
+    database(path, "PRAGMA user_version = 3")
     assert error_of(path) == (
-        f"{path} is a label log of version 2, but this embedpipe supports versions up to 1. Update "
+        f"{path} is a label log of version 3, but this embedpipe supports versions up to 2. Update "
         "embedpipe."
     )
 

@@ -19,13 +19,21 @@ names = st.sampled_from(["hat", "cap", "Hut", "shoe"])
 
 item_events = st.builds(
     lambda kind, dataset, path, content, name, who: Event(
-        kind, dataset, path, content, name if kind == "label" else None, who
+        kind,
+        dataset,
+        path,
+        content,
+        name if kind in ("label", "accept") else None,
+        who,
+        suggestion=name if kind == "accept" else None,
+        model="m" if kind == "accept" else None,
     ),
-    st.sampled_from(["label", "label", "label", "skip", "unsure", "clear"]),
+    st.sampled_from(["label", "label", "label", "accept", "skip", "unsure", "clear"]),
     datasets, paths, contents, names, people,
 )  # fmt: skip
 class_events = st.one_of(
     st.builds(lambda d, n, w: Event("new_class", d, label=n, who=w), datasets, names, people),
+    st.builds(lambda d, n, w: Event("delete_class", d, previous=n, who=w), datasets, names, people),
     st.builds(
         lambda kind, d, n, old, w: Event(kind, d, label=n, previous=old, who=w),
         st.sampled_from(["rename_class", "merge_class"]), datasets, names, names, people,
@@ -65,6 +73,7 @@ busy = st.one_of(
     st.builds(lambda n: Event("label", "shop", "a", label=n, who="ann"), few),
     st.builds(lambda n, old: Event("rename_class", "shop", label=n, previous=old), few, few),
     st.builds(lambda n, old: Event("merge_class", "shop", label=n, previous=old), few, few),
+    st.builds(lambda old: Event("delete_class", "shop", previous=old), few),
     st.builds(lambda i: Event("undo", "shop", undoes=i), st.integers(1, 12)),
 )
 
@@ -89,7 +98,7 @@ def check(steps):
                 assert log.classes(dataset) == state.classes
                 assert {c.label for c in state.current.values()} <= {None, *state.classes}
             assert view_of(log) == {
-                (dataset, path): current.label
+                (dataset, path): (current.label, current.kind)
                 for dataset, state in states.items()
                 for path, current in state.current.items()
             }
@@ -98,10 +107,10 @@ def check(steps):
 def view_of(log):
     """Read the view with another SQLite client."""
     connection = sqlite3.connect(log.path)
-    rows = connection.execute("SELECT dataset, path, label FROM current").fetchall()
+    rows = connection.execute("SELECT dataset, path, label, kind FROM current").fetchall()
     connection.close()
     assert len(rows) == len({row[:2] for row in rows})
-    return {(dataset, path): label for dataset, path, label in rows}
+    return {(dataset, path): (label, kind) for dataset, path, label, kind in rows}
 
 
 def test_states_after_each_event_by_hand():

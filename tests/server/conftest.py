@@ -90,10 +90,11 @@ class Lab(Client):
         self.log.close()
 
     def labels(self) -> dict[str, str]:
-        """Return the labels of the log, read from its file."""
+        """Return the labels of the log, read from its file, without accepted suggestions."""
         with LabelLog(self.workspace / "labels.sqlite") as log:
             current = log.current(self.session.dataset)
-        return {path: each.label for path, each in current.items() if each.label is not None}
+        labels = {path: each.label for path, each in current.items() if each.kind == "label"}
+        return {path: label for path, label in labels.items() if label is not None}
 
 
 @pytest.fixture

@@ -102,6 +102,111 @@ def test_skip_unsure_clear_and_undo(lab: Lab) -> None:
     )  # fmt: skip
 
 
+def test_a_class_for_each_row_is_one_act(lab: Lab) -> None:
+    body = {"rows": [2, 0, 2], "labels": ["hat", " cap "], "suggestions": ["hat", "cap"]}
+    lab.post("/api/label", body).json()
+    ids = lab.session.ids
+    assert lab.labels() == {ids[2]: "hat", ids[0]: "cap"}
+    undone = lab.post("/api/undo", {}).json()
+    assert (undone["rows"], undone["act"]) == (
+        [2, 0], {"kind": "label", "label": None, "previous": None}
+    )  # fmt: skip
+    assert lab.labels() == {}
+    for labels in (["hat"], "hat", ["hat", 3]):
+        assert lab.post("/api/label", {"rows": [2, 0], "labels": labels}).status == 400
+    assert list(lab.log.events(after=4)) == []
+
+
+def test_accepted_suggestions_are_stored_apart_and_withdrawn_together(lab: Lab) -> None:
+    label_all(lab, list(range(12)))
+    lab.post("/api/retrain", {}).json()
+    model = wait_for_model(lab, 12)["model"]["name"]  # type: ignore[index]
+    found = lab.get("/api/confident?min=0.4").json()
+    assert found["model"] == model
+    assert found["confidence"] == sorted(found["confidence"])
+    assert found["confidence"][0] >= 0.4
+    assert not {*found["rows"]} & {*range(12)}
+    assert lab.get("/api/confident?min=1").json()["rows"] == []
+    groups: dict[str, list[int]] = {}
+    for row, code in zip(found["rows"], found["codes"], strict=True):
+        groups.setdefault(found["classes"][code], []).append(row)
+    groups["red"].append(0)  # it has a label
+    body = {"suggestions": groups, "model": model}
+    stored = lab.post("/api/accept", body).json()
+    assert stored["accepted"] == len(found["rows"])
+    accepted = [event for event in lab.log.events(after=12) if event.kind == "accept"]
+    assert len({event.at for event in accepted}) == 1
+    assert all(event.label == event.suggestion and event.model == model for event in accepted)
+    status = lab.get("/api/status").json()
+    assert (status["labelled"], status["accepted"]) == (12, len(found["rows"]))
+    items = lab.get(f"/api/items?rows={found['rows'][0]},0").json()["items"]
+    assert [item["state"] for item in items] == ["accept", "label"]
+    assert items[0]["label"] == items[0]["suggestion"]
+    assert lab.get("/api/items?state=accept").json()["total"] == len(found["rows"])
+    assert lab.get("/api/confident?min=0.4").json()["rows"] == []
+    assert lab.post("/api/withdraw", {}).json()["withdrawn"] == len(found["rows"])
+    assert len(lab.labels()) == 12
+    assert sorted(lab.post("/api/undo", {}).json()["rows"]) == sorted(found["rows"])
+    undone = lab.post("/api/undo", {}).json()
+    assert (undone["act"]["kind"], len(undone["rows"])) == ("accept", len(found["rows"]))
+    assert len(lab.labels()) == 12
+
+
+def test_invalid_acceptances_are_refused(lab: Lab) -> None:
+    label_all(lab, [0, 1])
+    for suggestions, message in (
+        (None, "`suggestions` must be an object with a list of rows for each class."),
+        ({"red": [99]}, "`rows` must be numbers from 0 to 23."),
+        ({"red": [3], "green": [3]}, "row 3 occurs twice in `suggestions`."),
+    ):
+        body = {"suggestions": suggestions, "model": "m"}
+        assert lab.post("/api/accept", body).error() == (400, message)
+    assert lab.post("/api/accept", {"suggestions": {"cap": [3]}, "model": "m"}).error() == (
+        409, "class 'cap' does not exist any more: load the suggestions again.",
+    )  # fmt: skip
+    for least in ("x", "nan", "1.5"):
+        assert lab.get(f"/api/confident?min={least}").error() == (
+            400, "`min` must be a number from 0 to 1.",
+        )  # fmt: skip
+    assert len(lab.labels()) == 2
+
+
+def test_a_class_with_labels_is_deleted_on_confirmation(lab: Lab) -> None:
+    lab.post("/api/classes", {"name": "scarf"}).json()
+    lab.post("/api/label", {"rows": [0, 1], "labels": ["hat", "cap"]}).json()
+    lab.post("/api/accept", {"suggestions": {"hat": [2]}, "model": "m"}).json()
+    lab.post("/api/classes/delete", {"name": "scarf"}).json()
+    assert lab.post("/api/classes/delete", {"name": "hat"}).error() == (
+        409, "class 'hat' has labels: 2. Delete them too, or merge the class.",
+    )  # fmt: skip
+    lab.post("/api/classes/delete", {"name": "hat", "clear": True}).json()
+    assert lab.labels() == {lab.session.ids[1]: "cap"}
+    assert lab.session.classes() == ["cap"]
+    assert lab.post("/api/undo", {}).json()["act"] == {
+        "kind": "delete_class", "label": None, "previous": "hat",
+    }  # fmt: skip
+    assert len(lab.labels()) == 2
+    assert lab.post("/api/classes/delete", {"name": "shoe"}).error() == (
+        400, "unknown class 'shoe'. Known: cap, hat.",
+    )  # fmt: skip
+
+
+def test_an_export_marks_accepted_suggestions(lab: Lab) -> None:
+    label_all(lab, list(range(12)))
+    lab.post("/api/accept", {"suggestions": {"red": [12]}, "model": "m"}).json()
+    found = lab.post("/api/export", {"format": "csv"}).json()
+    assert found["items"] == 13
+    items = {item.path: item for item in formats["csv"].read(found["path"])}
+    status = {item.status for path, item in items.items() if path != lab.session.ids[12]}
+    assert status == {"label"}
+    accepted = items[lab.session.ids[12]]
+    assert (accepted.label, accepted.status) == ("red", "accepted")
+    found = lab.post("/api/export", {"format": "model"}).json()
+    assert (found["items"], found["note"]) == (
+        12, "The model is not trained on accepted suggestions: 1.",
+    )  # fmt: skip
+
+
 def test_classes_are_added_renamed_and_merged_on_confirmation(lab: Lab) -> None:
     lab.post("/api/classes", {"name": "hat"}).json()
     lab.post("/api/label", {"rows": [0], "label": "cap"}).json()
@@ -112,7 +217,8 @@ def test_classes_are_added_renamed_and_merged_on_confirmation(lab: Lab) -> None:
         "class 'beanie' exists already: choose another name, or merge them.",
     )
     lab.post("/api/classes/rename", {"from": "cap", "to": "beanie", "merge": True}).json()
-    assert lab.get("/api/status").json()["classes"] == [{"name": "beanie", "count": 1}]
+    classes = lab.get("/api/status").json()["classes"]
+    assert classes == [{"name": "beanie", "count": 1, "accepted": 0}]
     similar = "there is no class {!r}. Did you mean 'beanie'? Send `confirm: true` for a new class."
     for path, body, name in (
         ("/api/classes", {"name": "Beanie"}, "Beanie"),
@@ -260,7 +366,7 @@ def test_pages_of_items_by_path_state_and_class(lab: Lab) -> None:
         ("items?rows=1;2", "`rows` must be at most 500 numbers from 0 to 23, separated by commas."),
         ("items?limit=501", "`limit` must be a number from 0 to 500."),
         ("items?offset=-1", "`offset` must be a number from 0 to 1000000000."),
-        ("items?state=x", "`state` must be unlabelled, labelled, label, skip or unsure."),
+        ("items?state=x", "`state` must be unlabelled, labelled, label, skip, unsure or accept."),
         (
             "items?sort=label",
             "`sort` must be path, confidence, size or date, or one of them after `-`.",
@@ -416,7 +522,7 @@ def test_two_servers_on_one_workspace_see_each_other(
     two.post("/api/label", {"rows": [1], "label": "cap"}).json()
     for lab in (one, two):
         status = lab.get("/api/status").json()
-        assert status["classes"] == [{"name": "hat", "count": 1}, {"name": "cap", "count": 1}]
+        assert {each["name"]: each["count"] for each in status["classes"]} == {"hat": 1, "cap": 1}
     assert two.raw("GET", "/api/status", {"authorization": f"Bearer {one.token}"}).status == 401
 
 

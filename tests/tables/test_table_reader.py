@@ -220,7 +220,7 @@ def test_values_in_memory_are_the_cells_of_a_table():
         column_of([[1]])
 
 
-@pytest.mark.parametrize("word", ["unsure", "Unsure", " SKIP ", "skip"])
+@pytest.mark.parametrize("word", ["unsure", "Unsure", " SKIP ", "skip", "accepted"])
 def test_unsure_and_skipped_rows_have_no_label(tmp_path, word):
     table = read(tmp_path, f"path,label,status\n1.jpg,cat,label\n2.jpg,dog,{word}\n3.jpg,dog,\n")
     assert sure_labels(table) == ["cat", "", "dog"]
@@ -231,6 +231,6 @@ def test_an_unknown_status_is_refused(tmp_path):
     with pytest.raises(LabelError) as error:
         sure_labels(table)
     assert str(error.value) == (
-        f"{tmp_path / 't.csv'}, line 3: the status is 'maybe'; expected label, skip, unsure or "
-        "blank. If the column has another purpose, rename it."
+        f"{tmp_path / 't.csv'}, line 3: the status is 'maybe'; expected label, accepted, skip, "
+        "unsure or blank. If the column has another purpose, rename it."
     )

@@ -9,12 +9,30 @@ from typing import NamedTuple
 
 from ...errors import FormatError
 from ...tables import STATUSES
+from ..log_state import Current
 from ..resolver import ForeignPath
 from .safe_paths import is_unicode, path_text, tidy_path
 
-__all__ = ["Entry", "Labelled", "check_items", "path_as_id", "path_as_written", "validated"]
+__all__ = [
+    "KINDS_OF_STATUSES",
+    "Entry",
+    "Labelled",
+    "check_items",
+    "path_as_id",
+    "path_as_written",
+    "status_of",
+    "validated",
+]
 
 WITHOUT_LABEL = "without a label"
+
+KINDS_OF_STATUSES = {status: status for status in STATUSES} | {"accepted": "accept"}
+"""Kind of the event for each status."""
+
+
+def status_of(current: Current) -> str:
+    """Return the status of a current label or mark, for an export."""
+    return "accepted" if current.kind == "accept" else current.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +46,8 @@ class Labelled:
     label
         Name of the class, or None.
     status
-        ``"label"``, ``"skip"`` (without a label) or ``"unsure"``.
+        ``"label"``, ``"accepted"`` (an accepted suggestion, in `label`), ``"skip"`` (without a
+        label) or ``"unsure"``.
     prediction
         Class predicted by a model.
     score
@@ -54,8 +73,8 @@ class Labelled:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the item has a label that is not marked unsure."""
-        return self.label is not None and self.status == "label"
+        """Whether the item has a label, or an accepted suggestion, that is not marked unsure."""
+        return self.label is not None and self.status in ("label", "accepted")
 
     @property
     def is_only_predicted(self) -> bool:
@@ -138,6 +157,8 @@ def validated(entry: Entry, read_path: Callable[[object], str]) -> Labelled:
             raise ValueError(
                 f"the status is skip, but there is a label, {item.label!r}. Remove one of the two"
             )
+        if item.status == "accepted" and item.label is None:
+            raise ValueError("the status is accepted, but there is no label. Remove one of the two")
         if item.score is not None and item.prediction is None:
             raise ValueError(f"there is a score, {item.score}, but no prediction")
         if item.model is not None and item.prediction is None:

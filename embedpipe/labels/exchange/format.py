@@ -105,8 +105,9 @@ class Format:
     carries: ClassVar[frozenset[str]] = frozenset()
     """Supported fields in addition to labels.
 
-    Possible fields are ``skip``, ``unsure``, ``prediction``, ``score``, ``who`` and ``model``.
-    Fields that are not supported are left out. Unsure labels are left out if ``unsure`` is missing.
+    Possible fields are ``accepted``, ``skip``, ``unsure``, ``prediction``, ``score``, ``who`` and
+    ``model``. Fields that are not supported are left out. Accepted suggestions become labels if
+    ``accepted`` is missing. Unsure labels are left out if ``unsure`` is missing.
     """
 
     only_labelled: ClassVar[bool] = False
@@ -266,7 +267,7 @@ class Format:
         for item in items:
             removed: dict[str, Any] = dict.fromkeys(absent)
             if item.status != "label" and item.status not in self.carries:
-                removed |= {"label": None, "status": "label"}
+                removed |= {"label": item.label if item.is_sure else None, "status": "label"}
             found.append(replace(item, **removed) if removed else item)
         if not self.only_labelled:
             return found

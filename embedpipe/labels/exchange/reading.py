@@ -11,7 +11,14 @@ from ..log_event import Event
 from ..log_state import Matched
 from ..matching import Counted, count, explain_unmatched, format_counts, format_rewritten
 from ..resolver import ForeignPath, PathResolver
-from .entries import Entry, Labelled, path_as_id, path_as_written, validated
+from .entries import (
+    KINDS_OF_STATUSES,
+    Entry,
+    Labelled,
+    path_as_id,
+    path_as_written,
+    validated,
+)
 
 __all__ = ["Reading", "collect", "collect_for", "new_events"]
 
@@ -20,6 +27,9 @@ PREDICTION_ONLY = "with only a prediction"
 REPEATED = "that repeat an earlier entry"
 UNKNOWN = "not in the dataset"
 AMBIGUOUS = "that match several images"
+
+UNKNOWN_MODEL = "unknown"
+"""Model of an imported accepted suggestion whose file does not name the model."""
 
 
 @dataclass
@@ -145,8 +155,8 @@ def new_events(
 ) -> list[Event]:
     """Return an event for each item whose label or mark differs from `known`.
 
-    All events have the same time, so that one undo removes them together. The annotator is `who`,
-    or else the name in the file, or else `default`. `content` has the content ids by path.
+    The annotator is `who`, or else the name in the file, or else `default`. `content` has the
+    content ids by path. An accepted suggestion does not replace a label.
 
     Examples
     --------
@@ -159,16 +169,21 @@ def new_events(
     at = datetime.now(UTC).isoformat()
     found = []
     for item in items:
-        label = item.label if item.status == "label" else None
+        label = item.label if item.is_sure else None
+        kind = KINDS_OF_STATUSES[item.status]
         current = known.current.get(item.path)
-        unchanged = current is not None and (current.kind, current.label) == (item.status, label)
-        if unchanged or (item.status == "label" and label is None):
+        unchanged = current is not None and (current.kind, current.label) == (kind, label)
+        if unchanged or (kind == "label" and label is None):
+            continue
+        if kind == "accept" and current is not None and current.kind == "label":
             continue
         suggestion, model = item.prediction, item.model
         if label is None and item.label is not None:  # an unsure label is only a suggestion
             suggestion, model = item.label, None
+        if kind == "accept":
+            suggestion, model = label, item.model or UNKNOWN_MODEL
         event = Event(
-            item.status,
+            kind,
             dataset,
             item.path,
             content[item.path],

@@ -71,7 +71,7 @@ def check_column(paths: Sequence[str], name: str, values: Sequence[str | None]) 
 class _TableFormat(Format):
     """A table with the columns path and label, and the columns of `EXTRAS` that have values."""
 
-    carries = frozenset({"skip", "unsure", "prediction", "score", "who", "model"})
+    carries = frozenset({"accepted", "skip", "unsure", "prediction", "score", "who", "model"})
 
     def read_entries(self, path: Path, options: ReadOptions) -> Iterator[Entry]:
         for where, row in table_rows(path, ("path", "label"), suffix=self.suffix):
@@ -102,8 +102,8 @@ class CsvFormat(_TableFormat):
     r"""A table with the columns path and label, for spreadsheets and scripts.
 
     Paths are relative to the dataset's folder. Optional columns are ``status`` (``label``,
-    ``skip``, ``unsure``), ``prediction`` with ``score`` and ``model``, and ``who``. Other
-    columns are ignored. `embedpipe.tables.read_table` describes delimiters, encodings and
+    ``accepted``, ``skip``, ``unsure``), ``prediction`` with ``score`` and ``model``, and ``who``.
+    Other columns are ignored. `embedpipe.tables.read_table` describes delimiters, encodings and
     apostrophes.
 
     Examples

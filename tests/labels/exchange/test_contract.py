@@ -19,7 +19,7 @@ from embedpipe.testing import format_checks
 every_format = pytest.mark.parametrize("name", list(formats))
 with_images = pytest.mark.parametrize("name", [n for n in formats if formats[n].needs_images])
 
-EVERYTHING = {"skip", "unsure", "prediction", "score", "who", "model"}
+EVERYTHING = {"accepted", "skip", "unsure", "prediction", "score", "who", "model"}
 CARRIES = {
     "csv": EVERYTHING,
     "jsonl": EVERYTHING,
@@ -116,7 +116,13 @@ def test_a_path_that_leaves_the_folder_is_not_written(name, path, tmp_path, expo
         ),
         (
             Labelled("a.png", "hat", "done"),
-            "the item 'a.png': the status is 'done'; expected label, skip, unsure or blank.",
+            "the item 'a.png': the status is 'done'; expected label, accepted, skip, unsure or "
+            "blank.",
+        ),
+        (
+            Labelled("a.png", status="accepted"),
+            "the item 'a.png': the status is accepted, but there is no label. Remove one of the "
+            "two.",
         ),
         (
             Labelled("a.png", score=0.5),

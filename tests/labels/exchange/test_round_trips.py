@@ -100,6 +100,7 @@ classes = st.sampled_from(CLASSES) | st.text(letters, max_size=8).map(str.strip)
 answers = st.one_of(
     classes.map(lambda label: ("label", label)),
     classes.map(lambda label: ("label", label)),
+    classes.map(lambda label: ("accepted", label)),
     st.sampled_from([("label", None), ("skip", None), ("unsure", None)]),
 )
 datasets = st.dictionaries(paths, answers, min_size=1, max_size=8).filter(
@@ -115,10 +116,18 @@ def write(name: str, path: Path, dataset: dict[str, tuple[str, str | None]]) -> 
 
 def check_round_trip(name: str, dataset: dict[str, tuple[str, str | None]]) -> bool:
     """Write and read back; return False if a name was refused."""
-    carried = {"label", *formats[name].carries}
+    carries = formats[name].carries
     expected = {
-        item: answer for item, answer in dataset.items() if answer[0] in carried and any(answer[1:])
-    } | {item: answer for item, answer in dataset.items() if answer[0] in formats[name].carries}
+        item: (status, label)
+        for item, (status, label) in dataset.items()
+        if status in carries or (status == "label" and label)
+    }
+    if "accepted" not in carries:  # accepted suggestions become labels
+        expected |= {
+            item: ("label", label)
+            for item, (status, label) in dataset.items()
+            if status == "accepted"
+        }
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"out{formats[name].suffix}"
         try:

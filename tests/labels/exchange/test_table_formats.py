@@ -42,7 +42,7 @@ def test_the_text_of_the_tables(tmp_path, export):
 @pytest.mark.parametrize("name", ["csv", "jsonl", "parquet"])
 def test_the_plain_reader_of_labels_reads_them_too(name, tmp_path, items, export):
     assert read_labels(export(name, tmp_path, items)) == {
-        item.path: item.label for item in items if item.is_sure
+        item.path: item.label for item in items if item.is_sure and item.status == "label"
     }
 
 
@@ -108,7 +108,7 @@ def test_predictions_are_no_labels(name, tmp_path):
         ),
         (
             "path,label,status\na,,maybe\n",
-            "FILE, line 2: the status is 'maybe'; expected label, skip, unsure or blank.",
+            "FILE, line 2: the status is 'maybe'; expected label, accepted, skip, unsure or blank.",
         ),
     ],
 )
