@@ -98,7 +98,7 @@ def select(
 ) -> None:
     """Choose the images to label next.
 
-    The images that are labelled, skipped or unsure in the label log are not chosen.
+    Images that are labelled, skipped, unsure or accepted in the label log are not chosen.
     """
     from ..active import groups as groups_of
     from ..active import select as choose
@@ -118,8 +118,7 @@ def select(
     embeddings = session.embed(data, embed_options)
     known = given.or_log(embeddings)
     if known.labels or known.declined:
-        seen = f"; {len(known.declined):,} skipped or unsure" if known.declined else ""
-        session.remark(f"{known}{seen}.")
+        session.remark(f"{known}{known.format_declined()}.")
     labels = known.labels or None
     declined = [row for row, item in enumerate(embeddings.items) if item.id in known.declined]
     examples = _examples(session, embeddings, inputs.examples, embed_options)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,9 @@ __all__ = [
 LOG, FILE, DATASET, BOTH = "log", "file", "dataset", "log and dataset"
 """Values of ``labels_from``."""
 
+_DECLINED = {"accept": "accepted", "skip": "skipped"}
+"""Words for the kinds of events of declined items; others have their own name."""
+
 _PHRASES = {
     LOG: "from the label log",
     FILE: "from the label file",
@@ -46,12 +50,17 @@ _PHRASES = {
 class KnownLabels:
     """The labels of items with a vector, and where they came from.
 
-    `declined` are the items without a label that a person has seen: skipped, unsure or accepted.
+    `declined` are the items without a label that a person has seen, with the kind of their event.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     source: str | None = None
-    declined: Collection[str] = ()
+    declined: Mapping[str, str] = field(default_factory=dict)
+
+    def format_declined(self) -> str:
+        """Return a clause about the items that a person has seen; blank without any."""
+        counts = Counter(_DECLINED.get(kind, kind) for kind in self.declined.values())
+        return "".join(f"; {count:,} {kind}" for kind, count in sorted(counts.items()))
 
     def facts(self) -> dict[str, Any]:
         """Return the source and the number of the labels for JSON."""
@@ -195,7 +204,8 @@ def _labels_of_log(session: Session, embeddings: Embeddings, required: bool = Fa
         for path, now in found.items()
         if now.kind == "label" and now.label is not None
     }
-    return KnownLabels(labels, LOG if labels else None, found.keys() - labels.keys())
+    declined = {path: now.kind for path, now in found.items() if path not in labels}
+    return KnownLabels(labels, LOG if labels else None, declined)
 
 
 def _some(labels: Mapping[str, str]) -> str:

@@ -64,11 +64,28 @@ def test_select_leaves_out_images_that_the_log_has(call: Call, flat: Path, log: 
     outcome = call("select", flat, "-n", 12, "--strategy", "margin", "--json")
     assert chosen(outcome) == {f"{number:02d}.jpg" for number in range(12, 24)}
     assert (outcome.json()["labels_from"], outcome.json()["labelled"]) == ("log", 10)
-    assert "10 labels from the label log; 2 skipped or unsure.\n" in outcome.err
+    assert "10 labels from the label log; 2 skipped.\n" in outcome.err
     without = call("select", flat, "-n", 24, "--labels", "none", "--json")
     assert chosen(without) == everything
     assert (without.json()["labels_from"], without.json()["labelled"]) == (None, 0)
     assert call("select", flat, "-n", 13, "--quiet").status == 1
+
+
+def test_accepted_suggestions_are_neither_chosen_nor_labels(
+    call: Call, flat: Path, log: Log, tmp_path: Path
+) -> None:
+    log(flat, by_parity(range(10)))
+    name = ep.load_dataset(flat).name
+    accepted = [
+        Event("accept", name, f"{n}.jpg", label="hat", suggestion="hat", model="m")
+        for n in (20, 21, 22)
+    ]
+    with ep.LabelLog(tmp_path / "workspace" / "labels.sqlite") as opened:
+        opened.append([*accepted, Event("unsure", name, "23.jpg")])
+    outcome = call("select", flat, "-n", 10, "--json")
+    assert chosen(outcome) == {f"{number}.jpg" for number in range(10, 20)}
+    assert "10 labels from the label log; 3 accepted; 1 unsure.\n" in outcome.err
+    assert call("check", flat, "--backbone", "toy", "--json").json()["labelled"] == 10
 
 
 def test_a_label_file_and_the_labels_of_the_dataset_replace_the_log(
