@@ -20,7 +20,7 @@ from .._loops.fitting import (
 from ..errors import ExhaustedError
 from ..heads import expected_calibration_error
 from ..strategies import Selection, Strategy
-from .expected import ExpectedAccuracy, expected_of_candidates
+from .expected import ExpectedAccuracy, expected_on_rows
 from .options import LoopOptions
 from .problem import Problem
 from .records import RoundRecord
@@ -246,8 +246,8 @@ class Rounds:
         # about a head that was trained on all of them.
         if not self._mode.from_all:
             held_out = None
-        every = joined(batches) if batches else Batch(np.array([], np.int64), np.array([]))
-        return expected_of_candidates(self._trainer, head, held_out, every)
+        rows = joined(batches).rows if batches else np.array([], np.int64)
+        return expected_on_rows(self._trainer, head, held_out, rows)
 
     def _train(self, batches: list[Batch]) -> None:
         previous = self._head

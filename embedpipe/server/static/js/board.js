@@ -1,7 +1,7 @@
 // A scrollable board of tiles, selected by click, drag or keyboard. The document contains only the
 // visible tiles, so that 100,000 tiles scroll as fast as 100 tiles.
 
-import { thumbnailUrl } from "./api.js";
+import { get, thumbnailUrl } from "./api.js";
 import { isolate, make, notify, percent } from "./dom.js";
 import { colourOf, validSuggestion } from "./status.js";
 
@@ -12,6 +12,7 @@ const TITLE = 34;
 const CAPTION = 20;
 const MARGIN = 400;
 const PAGE = 100;
+const MAX_ROWS = 500;
 const SCROLL_DELAY = 60;
 
 export class Board {
@@ -71,9 +72,10 @@ export class Board {
     for (const tile of this.tiles.values()) tile.remove();
     this.tiles.clear();
     this.content.querySelectorAll("h2, .empty").forEach((each) => each.remove());
-    this.headings = this.sections.map(({ title }) => {
-      const heading = make("h2", { text: title, role: "presentation" });
-      if (title) this.content.append(heading);
+    this.headings = this.sections.map((section) => {
+      const heading = make("h2", { text: section.title, role: "presentation", title: "Select the group (Ctrl+A); with Shift: in addition" });
+      heading.addEventListener("click", (event) => this.selectSection(section, event.shiftKey));
+      if (section.title) this.content.append(heading);
       return heading;
     });
     this.layOut();
@@ -150,7 +152,7 @@ export class Board {
     }
     this.element.setAttribute("aria-activedescendant", this.tiles.has(this.cursor) ? `tile-${this.cursor}` : "");
     clearTimeout(this.scrollTimer);
-    this.scrollTimer = setTimeout(() => this.loadImages(), SCROLL_DELAY);
+    this.scrollTimer = setTimeout(() => { this.loadImages(); this.updateOutdated(); }, SCROLL_DELAY);
   }
 
   newTile(index) {
@@ -177,7 +179,8 @@ export class Board {
     tile.classList.toggle("cursor", index === this.cursor);
     const item = this.items[index];
     tile.classList.toggle("done", Boolean(item?.state));
-    const caption = item ? this.caption(item) : "";
+    tile.classList.toggle("accepted", item?.state === "accept");
+    const caption = item ? this.caption(item, index) : "";
     if (tile.caption.textContent !== caption) tile.caption.textContent = caption;
     style.setProperty("--c", item?.label ? colourOf(item.label) : "var(--quiet)");
     if (item) { tile.title = item.path; tile.dataset.row = item.row; tile.setAttribute("aria-label", `${item.path} ${caption}`); }
@@ -236,6 +239,15 @@ export class Board {
     this.onSelection?.();
   }
 
+  // Add all tiles from the anchor to a tile to the selection.
+  addRange(index) {
+    const [low, high] = [Math.min(this.anchor, index), Math.max(this.anchor, index)];
+    const { anchor } = this;
+    this.moveTo(index);
+    this.anchor = anchor;
+    this.select(Array.from({ length: high - low + 1 }, (_, at) => low + at), true);
+  }
+
   moveTo(index, extend = false) {
     if (!this.total) return;
     this.cursor = Math.max(0, Math.min(this.total - 1, index));
@@ -287,12 +299,26 @@ export class Board {
     return true;
   }
 
-  async selectSection() {
-    const { start, count } = this.place(this.cursor).section;
+  async selectSection({ start, count } = this.place(this.cursor).section, keep = false) {
     if (count > 2000) return notify("More than 2,000 images: narrow the search first.");
     const indices = Array.from({ length: count }, (_, at) => start + at);
     if (this.fetch) await Promise.all(indices.filter((index) => !this.items[index]).map((index) => this.fetchPage(index)));
-    return this.select(indices.filter((index) => !this.items[index].state || !this.selectsUnlabelledOnly));
+    return this.select(indices.filter((index) => !this.items[index].state || !this.selectsUnlabelledOnly), keep);
+  }
+
+  // Request the states of the items again: at once if they are visible or if the list has no pages,
+  // and otherwise when they become visible.
+  refresh() {
+    this.items.forEach((item) => { item.outdated = true; });
+    return this.updateOutdated();
+  }
+
+  async updateOutdated() {
+    const shown = this.fetch ? [...this.tiles.keys()].map((index) => this.items[index]) : this.items;
+    const rows = shown.filter((item) => item?.outdated).map((item) => item.row).slice(0, MAX_ROWS);
+    if (!rows.length) return;
+    const found = await get(`/api/items?rows=${rows}`).catch(() => null);
+    if (found) this.update(found.items);
   }
 
   update(found) {
@@ -300,19 +326,11 @@ export class Board {
     this.items.forEach((item) => {
       const now = fresh.get(item.row);
       if (!now) return;
-      Object.assign(item, { label: now.label, state: now.state });
+      Object.assign(item, { label: now.label, state: now.state, outdated: false });
       if (!validSuggestion(item)) Object.assign(item, { suggestion: now.suggestion, confidence: now.confidence });
     });
     this.render();
     this.onSelection?.();
-  }
-
-  // The rows to update after a change in another tab: the visible rows, or all rows of a list without
-  // pages.
-  rowsInSight() {
-    const visible = [...this.tiles.keys()].map((index) => this.items[index]?.row);
-    const rows = this.fetch ? visible : this.items.map((item) => item.row);
-    return rows.filter((row) => row !== undefined).slice(0, 500);
   }
 
   watchPointer() {
@@ -328,7 +346,7 @@ export class Board {
       if (event.button !== 0 || event.offsetX > this.element.clientWidth) return;
       if (event.pointerType === "touch") { from = null; return; }
       from = { ...point(event), index: indexAt(event) };
-      kept = event.shiftKey || event.ctrlKey || event.metaKey ? new Set(this.selected) : new Set();
+      kept = event.shiftKey || event.ctrlKey || event.metaKey || this.keepsSelection ? new Set(this.selected) : new Set();
       this.element.focus({ preventScroll: true });
     });
     window.addEventListener("pointermove", (event) => {
@@ -357,7 +375,7 @@ export class Board {
     this.element.addEventListener("click", (event) => {
       const index = indexAt(event);
       if (index === undefined || frame) return;
-      if (event.shiftKey) this.moveTo(index, true);
+      if (event.shiftKey) this.addRange(index);
       else this.toggle(index);
     });
     this.element.addEventListener("dblclick", (event) => {
@@ -369,6 +387,7 @@ export class Board {
 
 export function defaultCaption(item) {
   if (item.state === "label") return isolate(item.label);
+  if (item.state === "accept") return `${isolate(item.label)} (accepted)`;
   if (item.state) return item.state === "skip" ? "skipped" : "unsure";
   return validSuggestion(item) ? `${isolate(item.suggestion)}? ${percent(item.confidence)}` : item.path.split("/").pop();
 }

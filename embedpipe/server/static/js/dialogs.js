@@ -2,8 +2,9 @@
 
 import { pictureUrl } from "./api.js";
 import { renameClass } from "./actions.js";
+import { ask } from "./ask.js";
 import { similarClass } from "./class_names.js";
-import { $, make, notify } from "./dom.js";
+import { $, isolate, make } from "./dom.js";
 import { classNames, colourOf } from "./status.js";
 
 const dialog = $("#class-dialog");
@@ -21,10 +22,10 @@ let renamed;  // the class that the dialog renames
 // 1. the class with exactly the typed name;
 // 2. a class whose name differs by case only, unless the dialog renames the class `old`;
 // 3. the first class of the list, unless the user can add a new class (`fresh`).
-function fill(fresh, old) {
+function fill(fresh, old, except) {
   const typed = input.value.trim();
   const small = typed.toLocaleLowerCase();
-  shown = classNames().filter((name) => name !== old && name.toLocaleLowerCase().includes(small));
+  shown = classNames().filter((name) => name !== except && name.toLocaleLowerCase().includes(small));
   chosen = shown.indexOf(typed);
   if (chosen < 0 && old === undefined) chosen = shown.findIndex((name) => name.toLocaleLowerCase() === small);
   if (chosen < 0 && !fresh && shown.length) chosen = 0;
@@ -64,7 +65,7 @@ function asksFor(name) {
 }
 
 // Resolve to {name, only}, or to null if cancelled. With `only`, add the class and label no image.
-export function chooseClass({ title, note, old, fresh, ok = "OK", withOnly = false }) {
+export function chooseClass({ title, note, old, except = old, fresh, ok = "OK", withOnly = false }) {
   $("#class-title").textContent = title;
   $("#class-note").textContent = note;
   $("#class-ok").textContent = ok;
@@ -72,8 +73,8 @@ export function chooseClass({ title, note, old, fresh, ok = "OK", withOnly = fal
   asked = undefined;
   renamed = old;
   extra = withOnly;
-  input.oninput = () => fill(fresh, old);
-  fill(fresh, old);
+  input.oninput = () => fill(fresh, old, except);
+  fill(fresh, old, except);
   dialog.showModal();
   input.select();
   return new Promise((resolve) => { decide = resolve; });
@@ -111,13 +112,10 @@ export async function askRename(name) {
   const found = await chooseClass({
     title: `Rename ${name}`, note: "If you enter the name of another class, the two classes are merged.", old: name, fresh: true, ok: "Rename",
   });
-  if (!found || found.name === name) return;
-  try {
-    if (!classNames().includes(found.name)) await renameClass(name, found.name);
-    else if (confirm(`Merge ${name} into ${found.name}? U undoes the merge.`)) await renameClass(name, found.name, true);
-  } catch (error) {
-    notify(`Not renamed: ${error.message}`, true);
-  }
+  if (!found || found.name === name) return null;
+  if (!classNames().includes(found.name)) return renameClass(name, found.name);
+  const agreed = await ask({ title: `Merge ${isolate(name)} into ${isolate(found.name)}?`, text: "U undoes the merge.", ok: "Merge" });
+  return agreed ? renameClass(name, found.name, true) : null;
 }
 
 export function showLarge(item) {

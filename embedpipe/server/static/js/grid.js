@@ -17,7 +17,7 @@ export class Grid extends TileView {
     this.tools.append(this.addNextButton("Next batch"), this.note);
   }
 
-  hints() { return "arrows move, with Shift they select · Space selects · Ctrl+A selects the group · a class key labels · Enter accepts the suggestion · . next batch"; }
+  hints() { return "arrows move, with Shift they select · Space selects · Ctrl+A or a click on the heading selects the group · the key of a class labels · . next batch"; }
 
   show() {
     super.show();
@@ -33,7 +33,7 @@ export class Grid extends TileView {
   isDone() { return this.board.items.every((item) => item.state); }
 
   // While the next batch loads, a key does not change the finished batch.
-  submit(change, items) {
+  submit(change, items = this.selectedItems()) {
     if (this.loading && this.isDone()) notify("Choosing the next batch …");
     else super.submit(change, items);
   }

@@ -2,6 +2,8 @@
 
 import { addClass } from "./actions.js";
 import { onPendingChange } from "./api.js";
+import { showClasses } from "./class_menu.js";
+import { acceptConfident } from "./confident.js";
 import { askExistingClass, askNewClass, showHelp, showLarge } from "./dialogs.js";
 import { $, isolate, make, notify, percent } from "./dom.js";
 import { Grid } from "./grid.js";
@@ -13,6 +15,7 @@ import { Review } from "./review.js";
 import { Search } from "./search.js";
 import { Single } from "./single.js";
 import { classForKey, classNames, colourOf, disconnected, keyForClass, onStatus, refresh, status } from "./status.js";
+import { showToolbar } from "./toolbar.js";
 import { openTrial } from "./trial.js";
 
 const KINDS = { overview: Overview, single: Single, grid: Grid, review: Review, search: Search, map: ItemMap };
@@ -33,7 +36,7 @@ function openView(address) {
 function showView(name) {
   views[name] ??= new KINDS[name]();
   if (view === views[name]) return view;
-  view?.hide();
+  if (view) { view.hide(); view.version = status?.version; }
   view = views[name];
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.view === name) link.setAttribute("aria-current", "page");
@@ -43,6 +46,7 @@ function showView(name) {
   $("#view").focus({ preventScroll: true });
   $("#hints").textContent = view.hints();
   view.show();
+  if (view.version !== undefined && view.version !== status?.version) view.statusChanged({ version: true, model: true });
   renderClasses();
   return view;
 }
@@ -54,7 +58,7 @@ function renderProgress() {
   if (disconnected) $("#progress").replaceChildren("not connected");
   else {
     $("#progress").replaceChildren(`${status.labelled.toLocaleString("en")} of ${status.items.toLocaleString("en")}`,
-      make("span", { class: "words", text: " images labelled" }), doing);
+      make("span", { class: "words", text: " images labelled" }), status.accepted ? ` · ${status.accepted.toLocaleString("en")} accepted` : "", doing);
   }
 }
 
@@ -69,7 +73,7 @@ function renderClasses() {
     button.addEventListener("click", () => { view.label(name); renderClasses(); });
     return button;
   });
-  const add = make("button", { type: "button", title: "Add a class" }, make("kbd", { text: "N" }), make("span", { text: "add class" }));
+  const add = make("button", { type: "button", title: "Add a class" }, make("kbd", { text: "N" }), make("span", { text: "new class" }));
   add.addEventListener("click", addClassByName);
   const place = $("#classes");
   const focused = [...place.children].indexOf(document.activeElement);
@@ -128,6 +132,31 @@ async function labelByName() {
   if (answer) target.label(answer.name);
 }
 
+function showSimilar() {
+  const { item } = view;
+  if (item) { openView("search"); views.search.showSimilar(item); }
+}
+
+function enlarge() { if (view.item) showLarge(view.item); }
+
+function accept() {
+  if (view.accept) view.accept();
+  else notify("Choose Single, Grid or Search to accept suggestions.");
+}
+
+showToolbar([
+  ["Accept", "Enter", accept],
+  ["Skip", "S", () => view.mark("skip")],
+  ["Unsure", "Shift+U", () => view.mark("unsure")],
+  ["Remove label", "Delete", () => view.mark("clear")],
+  ["Undo", "U", () => view.undo()],
+  ["More like this", "Shift+L", showSimilar],
+  ["Enlarge", "Shift+V", enlarge],
+  ["Accept above 95 %", "Shift+A", acceptConfident],
+  ["Find class", "/", labelByName],
+  ["Classes", "Shift+C", showClasses],
+]);
+
 function togglePanel() {
   const shown = document.body.classList.toggle("statistics");
   $("#show-panel").setAttribute("aria-expanded", String(shown));
@@ -137,8 +166,7 @@ const SHIFT_KEYS = {
   o: () => openView("overview"), s: () => openView("single"), g: () => openView("grid"), r: () => openView("review"), m: () => openView("map"),
   f: () => { openView("search"); views.search.text.focus(); views.search.text.select(); },
   p: togglePanel, e: exportNow, t: openTrial, u: () => view.mark("unsure"),
-  l: () => { const { item } = view; if (item) { openView("search"); views.search.showSimilar(item); } },
-  v: () => { if (view.item) showLarge(view.item); },
+  l: showSimilar, v: enlarge, a: acceptConfident, c: showClasses,
 };
 
 function handleKey(event) {
@@ -148,7 +176,11 @@ function handleKey(event) {
     return key in SHIFT_KEYS;
   }
   if (view.handleKey(event)) return true;
-  if (event.ctrlKey || event.metaKey || event.altKey) return false;
+  if (event.ctrlKey || event.metaKey || event.altKey) {
+    if (key !== "z" || event.shiftKey) return false;
+    view.undo();
+    return true;
+  }
   if (key === "u") view.undo();
   else if (key === "s") view.mark("skip");
   else if (key === "n") addClassByName();
@@ -179,7 +211,7 @@ document.addEventListener("keydown", (event) => {
     if (event.target.matches("input, select")) return;
   }
   const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
-  if (!plain && !(event.key === "a" && (event.ctrlKey || event.metaKey))) return;
+  if (!plain && !(/^[az]$/.test(event.key) && (event.ctrlKey || event.metaKey))) return;
   if (event.target.matches("button, a") && (event.key === "Enter" || event.key === " ")) return;
   if (event.repeat && !REPEATABLE.test(event.key)) { if (event.key === " ") event.preventDefault(); return; }
   if (handleKey(event)) { event.preventDefault(); renderClasses(); }

@@ -37,7 +37,7 @@ export class Review extends TileView {
     this.unreadable = [];
   }
 
-  hints() { return "Enter accepts the suggestion · a class key labels · S skips · U undoes · Ctrl+A selects the group · , next list · . refreshes"; }
+  hints() { return "Ctrl+A or a click on the heading selects the group · the key of a class labels · , next list · . refreshes"; }
 
   show() { super.show(); this.load(); }
 
@@ -64,9 +64,9 @@ export class Review extends TileView {
     this.note.textContent = this.loading ? `${this.step} …` : `${size ? `${size} selected · ` : ""}${plural(this.found, one)}${unreadable}`;
   }
 
-  submit(change, items = this.selectedItems()) {
+  submitted() {
     const { cursor } = this.board;
-    super.submit(change, items);
+    super.submitted();
     this.board.moveTo(cursor + 1);
   }
 

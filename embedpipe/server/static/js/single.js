@@ -18,12 +18,19 @@ export class Single {
     this.path = make("span", { class: "path" });
     this.answer = make("span", { class: "answer" });
     this.element = make("div", { class: "single" },
-      this.stage, make("div", { class: "about" }, this.answer, this.path));
+      make("div", { class: "stage-frame" }, this.stage, this.arrow("←", "Previous image", () => this.back()), this.arrow("→", "Next image, without a change", () => this.forward())),
+      make("div", { class: "about" }, this.answer, this.path));
     this.filling = null;
     this.ended = false;
   }
 
-  hints() { return "Enter accepts the suggestion · S skips · U undoes · N adds a class · ← → move · ? shows all keys"; }
+  arrow(key, title, run) {
+    const button = make("button", { type: "button", class: key === "←" ? "arrow back" : "arrow", title, "aria-label": title, tabindex: "-1" }, make("kbd", { text: key }));
+    button.addEventListener("click", run);
+    return button;
+  }
+
+  hints() { return "the key of a class labels the image · ← → move without a change · ? shows all keys"; }
 
   get item() { return this.items[this.at]; }
 
@@ -42,13 +49,13 @@ export class Single {
   // Update labels from other tabs and suggestions of a new model. A suggestion for the current
   // image stays, because the user may be about to accept it.
   async updateItems() {
-    const waiting = this.items.slice(Math.max(0, this.at - 1));
-    if (!waiting.length) return;
+    const { items } = this;
+    if (!items.length) return;
     const version = status.version;
-    const found = await get(`/api/items?rows=${waiting.map((item) => item.row)}`).catch(() => null);
+    const found = await get(`/api/items?rows=${items.map((item) => item.row)}`).catch(() => null);
     if (!found || version !== status.version) return;
     const now = new Map(found.items.map((item) => [item.row, item]));
-    for (const item of waiting) {
+    for (const item of items) {
       const fresh = now.get(item.row);
       if (!fresh) continue;
       Object.assign(item, { label: fresh.label, state: fresh.state });
@@ -145,8 +152,9 @@ export class Single {
     this.answer.replaceChildren();
     if (!item) return;
     if (item.state) {
-      const word = { label: item.label, skip: "skipped", unsure: "unsure" }[item.state];
+      const word = { label: item.label, accept: item.label, skip: "skipped", unsure: "unsure" }[item.state];
       this.answer.append(make("b", { text: word }));
+      if (item.state === "accept") this.answer.append(" accepted suggestion, ", make("kbd", { text: "Enter" }), " confirms it");
     } else if (validSuggestion(item)) {
       this.answer.append(make("kbd", { text: "Enter" }), " ", make("b", { text: item.suggestion }),
         ` ${percent(item.confidence)}`);
@@ -161,18 +169,25 @@ export class Single {
     const item = this.item;
     if (!item) { notify(this.stage.textContent); return; }
     item.fresh = false;
-    change([item]).then((response) => {
+    change([item], () => this.forward()).then((response) => {
       if (response !== null) return;
       const at = this.items.indexOf(item);  // storing failed: return to the image
       if (at >= 0 && at <= this.at) { this.at = at; this.render(); }
     });
-    this.forward();
   }
 
-  label(name) { this.submit((items) => label(items, name)); }
+  label(name) { this.submit((items, started) => label(items, name, started)); }
+
+  accept() {
+    if (!this.item) this.forward();
+    else if (this.item.state === "accept") this.label(this.item.label);
+    else if (this.item.state) this.forward();
+    else if (validSuggestion(this.item)) this.submit(accept);
+    else notify(classNames().length ? "There is no suggestion yet: press the key of a class." : "Press N to name the first class.");
+  }
 
   mark(kind) {
-    if (kind !== "clear") return this.submit((items) => mark(items, kind));
+    if (kind !== "clear") return this.submit((items, started) => mark(items, kind, started));
     if (this.item?.state) mark([this.item], kind).then(() => this.renderLabel());
     return this.renderLabel();
   }
@@ -191,11 +206,8 @@ export class Single {
   handleKey(event) {
     if (event.key === "ArrowRight") this.forward();
     else if (event.key === "ArrowLeft") this.back();
-    else if (event.key === "Enter") {
-      if (this.item && validSuggestion(this.item) && !this.item.state) this.submit((items) => accept(items).then((done) => (done.includes(null) ? null : done)));
-      else if (this.item && !this.item.state) notify(classNames().length ? "There is no suggestion yet: press the key of a class." : "Press N to name the first class.");
-      else this.forward();
-    } else return false;
+    else if (event.key === "Enter") this.accept();
+    else return false;
     return true;
   }
 }

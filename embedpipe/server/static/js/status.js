@@ -50,6 +50,11 @@ async function load() {
   }
 }
 
+// Refresh until the status contains a version of the label log.
+export async function refreshTo(version) {
+  while (status.version < version && !disconnected) await refresh();
+}
+
 let soon;
 
 export function refreshSoon() {

@@ -1,7 +1,6 @@
 // The common part of Grid, Review and Search: a board of tiles, and the labels of selected tiles.
 
 import { accept, label, mark, undo } from "./actions.js";
-import { get } from "./api.js";
 import { Board } from "./board.js";
 import { showLarge } from "./dialogs.js";
 import { make, notify } from "./dom.js";
@@ -59,26 +58,32 @@ export class TileView {
 
   async statusChanged(changes) {
     if (!changes.version && !changes.model) { this.board.render(); return; }
-    const rows = this.board.rowsInSight();
-    if (!rows.length) return;
-    const found = await get(`/api/items?rows=${rows}`).catch(() => null);
-    if (found) this.board.update(found.items);
+    await this.board.refresh();
     this.afterChange?.();
   }
 
-  // Send a change of items, and move the cursor to the next unlabelled item.
+  // Send a change of items: `change(items, started)` calls `started` once the user has agreed.
   submit(change, items = this.selectedItems()) {
     if (!items.length) return;
-    const response = change(items);
+    change(items, () => this.submitted()).then(() => { this.board.render(); this.renderNote?.(); });
+  }
+
+  // Move the cursor to the next unlabelled item.
+  submitted() {
     this.board.select([]);
     this.board.moveToUnlabelled();
     this.afterChange?.();
-    Promise.resolve(response).then(() => { this.board.render(); this.renderNote?.(); });
   }
 
-  label(name) { this.submit((items) => label(items, name)); }
+  label(name) { this.submit((items, started) => label(items, name, started)); }
 
-  mark(kind) { this.submit((items) => mark(items, kind), this.selectedItems().filter((item) => item.state || kind !== "clear")); }
+  mark(kind) { this.submit((items, started) => mark(items, kind, started), this.selectedItems().filter((item) => item.state || kind !== "clear")); }
+
+  accept() {
+    const items = this.selectedItems().filter((item) => validSuggestion(item));
+    if (items.length) this.submit(accept, items);
+    else notify("There is no suggestion yet: press the key of a class.");
+  }
 
   async undo() {
     const undone = await undo();
@@ -89,12 +94,7 @@ export class TileView {
   }
 
   handleKey(event) {
-    if (event.key === "Enter") {
-      const items = this.selectedItems().filter((item) => validSuggestion(item));
-      if (items.length) this.submit(accept, items);
-      else notify("There is no suggestion yet: press the key of a class.");
-      return true;
-    }
+    if (event.key === "Enter") { this.accept(); return true; }
     if (event.key === "." && this.next) { this.load(); return true; }
     return this.board.handleKey(event);
   }
