@@ -126,7 +126,7 @@ def show(summary: Summary, arguments: argparse.Namespace) -> None:
         at = " | ".join(map(str, budgets))
         print(
             f"| strategy | mean of the rounds | {at} | labels to {arguments.accuracy} | "
-            "difference of the mean from random | rounds above, below random |"
+            "difference of the area from random | rounds above, below random |"
         )
         print("| --- |" + " --- |" * (len(budgets) + 4))
         for row in group.rows:
