@@ -89,7 +89,7 @@ class ItemSearch:
         largest = sorted(_counts(names, codes).items(), key=lambda each: -each[1])[:MAX_FOLDERS]
         sides, days = self.sizes.min(axis=1), self.dates
         return {
-            "labels": _listed(snapshot.counts()),
+            "labels": _listed(_counts(snapshot.classes, _given(snapshot))),
             "predicted": _listed(predicted),
             "annotators": _listed(dict(sorted(_counts(annotators, by).items()))),
             "folders": _listed(dict(sorted(largest))),
@@ -142,7 +142,7 @@ class ItemSearch:
     def _matches(self, query: ItemQuery, snapshot: Snapshot, model: Model | None) -> Mask:
         n = len(self._session.ids)
         matches = np.ones(n, dtype=bool)
-        given = np.maximum(snapshot.codes, snapshot.accepted)
+        given = _given(snapshot)
         if query.state == "unlabelled":
             matches &= snapshot.states == 0
         elif query.state == "labelled":
@@ -204,6 +204,11 @@ class ItemSearch:
 
 NO_DATE = np.iinfo(np.int32).min
 """Day of an item whose file has no date."""
+
+
+def _given(snapshot: Snapshot) -> NDArray[np.int32]:
+    """Return the (n,) class of each label or accepted suggestion, or -1."""
+    return np.maximum(snapshot.codes, snapshot.accepted)
 
 
 def _predicted(query: ItemQuery, model: Model | None, n: int) -> Mask:

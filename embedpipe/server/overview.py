@@ -12,7 +12,7 @@ import numpy as np
 
 from ..checks.duplicates import Rows, exact_duplicates
 from ..datasets.layout import suffix_of
-from ..labelling import LabellingSession, Snapshot
+from ..labelling import STATES, LabellingSession, Snapshot
 from .background import BackgroundChecks
 from .item_search import ItemSearch
 
@@ -20,6 +20,9 @@ __all__ = ["Overview"]
 
 SIDES = (100, 300, 1000, 3000)
 """Limits between the groups of sizes: pixels of the shorter side."""
+
+WITH_CLASS = STATES.index("label"), STATES.index("accept")
+"""States of items with a label or an accepted suggestion."""
 
 MAX_LISTED = 100
 """Maximum number of unusable files in a response."""
@@ -65,7 +68,8 @@ class Overview:
     def extra_copies(self) -> list[int]:
         """Return the unlabelled rows of all groups of copies, apart from one row to keep in each.
 
-        A labelled row is kept, or else the largest image. The rows are ascending.
+        A row with a label or an accepted suggestion is kept, or else the largest image. The rows
+        are ascending.
         """
         snapshot, sizes = self._session.snapshot(), self._search.sizes.astype(np.int64)
         pixels = sizes.prod(axis=1)
@@ -74,7 +78,7 @@ class Overview:
         extra: list[int] = []
         for group in self._copies():
             left = group[(snapshot.states[group] == 0) & proposable[group]]
-            if not (snapshot.codes[group] >= 0).any():
+            if not np.isin(snapshot.states[group], WITH_CLASS).any():
                 left = np.delete(left, pixels[left].argmax()) if left.size else left
             extra += left.tolist()
         return sorted(extra)
@@ -90,7 +94,7 @@ class Overview:
 
     @cached_property
     def _formats(self) -> list[dict[str, Any]]:
-        suffixes = (suffix_of(item.id) for item in self._session.embeddings.dataset.items)
+        suffixes = map(suffix_of, self._session.ids)
         counts = Counter(FORMATS.get(each, each.removeprefix(".").upper()) for each in suffixes)
         return [{"name": name, "count": count} for name, count in counts.most_common()]
 
@@ -110,12 +114,19 @@ class Overview:
         return found
 
     def _classes(self, snapshot: Snapshot) -> list[dict[str, Any]]:
-        """Count the labels of each class, and of suggestions for images without a label."""
+        """Count each class: its labels, accepted suggestions, and suggestions for the rest."""
         model, suggested = self._session.model, Counter[str]()
         if model is not None:
-            codes = np.bincount(model.codes[snapshot.codes < 0], minlength=len(model.classes))
+            rest = ~np.isin(snapshot.states, WITH_CLASS)
+            codes = np.bincount(model.codes[rest], minlength=len(model.classes))
             suggested.update(dict(zip(model.classes, codes.tolist(), strict=True)))
+        accepted = snapshot.accepted_counts()
         return [
-            {"name": name, "labels": count, "suggested": suggested[name]}
+            {
+                "name": name,
+                "labels": count,
+                "accepted": accepted[name],
+                "suggested": suggested[name],
+            }
             for name, count in snapshot.counts().items()
         ]

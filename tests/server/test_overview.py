@@ -37,7 +37,7 @@ def test_the_numbers_of_the_overview(mixed: Lab) -> None:
     assert found == {
         "images": 25,
         "formats": [
-            {"name": "JPEG", "count": 25},
+            {"name": "JPEG", "count": 23},
             {"name": "PNG", "count": 1},
             {"name": "TIFF", "count": 1},
         ],
@@ -48,8 +48,8 @@ def test_the_numbers_of_the_overview(mixed: Lab) -> None:
         "unsupported": [{"suffix": ".heic", "count": 1}],
         "unusable": 2,
         "classes": [
-            {"name": "hat", "labels": 1, "suggested": 0},
-            {"name": "cap", "labels": 0, "suggested": 0},
+            {"name": "hat", "labels": 1, "accepted": 0, "suggested": 0},
+            {"name": "cap", "labels": 0, "accepted": 0, "suggested": 0},
         ],
         "copies": {"compared": False, "groups": 2, "extra": 3},
     }
@@ -73,6 +73,11 @@ def test_one_copy_of_each_group_is_kept_in_one_act(mixed: Lab) -> None:
     assert mixed.session.version > version
     assert sorted(mixed.post("/api/undo", {}).json()["rows"]) == sorted(skipped)
     assert mixed.get("/api/overview").json()["copies"]["extra"] == 3
+    mixed.session.undo()
+    mixed.session.accept([labelled], ["hat"], "logistic-9")
+    mixed.post("/api/copies/skip", {}).json()
+    assert mixed.session.current()[labelled].kind == "accept"
+    assert mixed.get("/api/overview").json()["copies"]["extra"] == 0
 
 
 def test_the_largest_of_equal_pictures_is_kept(

@@ -155,6 +155,16 @@ def test_a_new_label_changes_the_result(lab: Lab) -> None:
     assert rows(lab, "state=labelled") == []
 
 
+def test_accepted_suggestions_are_found_apart_from_labels(lab: Lab) -> None:
+    lab.session.label([5], "red")
+    lab.session.accept([6, 7], ["red", "red"], "logistic-1")
+    assert rows(lab, "state=label") == [5]
+    assert rows(lab, "state=accept") == [6, 7]
+    assert rows(lab, "state=labelled") == rows(lab, "label=red") == [5, 6, 7]
+    assert rows(lab, "label=red&state=accept") == [6, 7]
+    assert lab.get("/api/choices").json()["labels"] == [{"name": "red", "count": 3}]
+
+
 def found(tab: Tab, text: str) -> None:
     tab.wait("t => document.querySelector('.search .note').textContent === t", text)
 

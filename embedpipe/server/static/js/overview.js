@@ -140,17 +140,19 @@ function imagesCard({ images, formats, sizes }) {
 function classesCard({ classes }) {
   if (!classes.length) return card("Classes", make("p", { text: "No classes yet: press N and type the name of the first class." }));
   const labels = classes.reduce((sum, each) => sum + each.labels, 0);
+  const accepted = classes.reduce((sum, each) => sum + each.accepted, 0);
   const suggested = classes.reduce((sum, each) => sum + each.suggested, 0);
   const link = (query, text) => make("a", { href: `#search?${new URLSearchParams(query)}`, text });
   const cell = (part, all, query) => make("td", {}, part ? link(query, `${number(part)} (${shareOf(part, all)})`) : "0");
   const lines = classes.map((each) => {
     const name = make("th", { scope: "row" }, make("bdi", { text: each.name }));
     name.style.setProperty("--c", colourOf(each.name));
-    return make("tr", {}, name, cell(each.labels, labels, { label: each.name }),
+    return make("tr", {}, name, cell(each.labels, labels, { label: each.name, state: "label" }),
+      ...(accepted ? [cell(each.accepted, accepted, { label: each.name, state: "accept" })] : []),
       cell(each.suggested, suggested, { predicted: each.name, state: "unlabelled", sort: "-confidence" }));
   });
   return card("Classes", make("table", {},
-    make("thead", {}, make("tr", {}, ...["Class", "Labels", "Suggestions for the rest"].map((text) => make("th", { scope: "col", text })))),
+    make("thead", {}, make("tr", {}, ...["Class", "Labels", ...(accepted ? ["Accepted"] : []), "Suggestions for the rest"].map((text) => make("th", { scope: "col", text })))),
     make("tbody", {}, ...lines)));
 }
 
