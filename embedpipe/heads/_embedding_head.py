@@ -38,7 +38,7 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def held_out(self) -> HeldOutPredictions | None:
         """Predictions of labelled rows by cross-validation in `fit`; None if no row is scored.
 
-        They are not saved with the head.
+        The predictions are not saved with the head.
         """
         return self._held_out
 

@@ -49,7 +49,7 @@ class Head(Protocol):
     - ``cv_accuracy_``, ``cv_ece_``, ``cv_n_``: accuracy and expected calibration error on held-out
       rows, and the number of these rows. None if no row is held out or cross-validation is slow.
     - ``held_out``: `HeldOutPredictions` of the labelled rows, from cross-validation in `fit`, or
-      None. Loops cross-validate heads without it.
+      None. Loops cross-validate heads without this attribute.
     - ``temperature_``: fitted to held-out rows; probabilities are softmax(logits / temperature_).
     - ``loss_``: mean training loss without penalty.
 
