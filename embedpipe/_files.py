@@ -48,11 +48,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomically(path: Path, data: bytes, *, overwrite: bool = True) -> bool:
+def write_atomically(path: Path, data: bytes, *, overwrite: bool = True, mode: int = 0o666) -> bool:
     """Write `data` to `path` completely or not at all; return false if an existing file is kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary_file(path) as temporary:
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -10,6 +10,12 @@ from .errors import UsageError
 
 __all__ = ["Workspace"]
 
+VARIABLE = "EMBEDPIPE_WORKSPACE"
+"""Environment variable with the folder of the workspace."""
+
+DEFAULT_NAME = ".embedpipe"
+"""Name of the default workspace."""
+
 _ADDRESS = re.compile(
     r"[a-z][a-z0-9+.\-]+://|(file|ftp|https?|s3a?|gs|gcs|az|abfss?|adl|wasbs?|hdfs|hf|memory):/",
     re.IGNORECASE,
@@ -46,7 +52,7 @@ class Workspace:
         if isinstance(root, Workspace):
             self.root: Path = root.root
             return
-        place = os.environ.get("EMBEDPIPE_WORKSPACE") or ".embedpipe" if root is None else root
+        place = os.environ.get(VARIABLE) or DEFAULT_NAME if root is None else root
         self.root = Path(_absolute(os.fspath(place)))
 
     def __repr__(self) -> str:

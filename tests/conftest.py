@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -24,6 +25,20 @@ def _default_signals_in_programs() -> None:
     for number in (signal.SIGHUP, signal.SIGINT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_home_data(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep commands of fixtures that last longer than a test away from the home folder."""
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.getbasetemp() / "data")
+
+
+@pytest.fixture(autouse=True)
+def data_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's data folder, empty at the start of each test; it is made at the first write."""
+    folder = tmp_path_factory.getbasetemp() / "data-homes" / secrets.token_hex(8)
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

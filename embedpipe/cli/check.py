@@ -10,7 +10,7 @@ import typer
 
 from .._text import printable
 from .label_log import GivenLabels
-from .options import EmbedArguments, Images, LabelSourceOrOwn
+from .options import EmbedArguments, ImagesWithLabels, LabelSourceOrOwn
 from .session import Session
 
 __all__ = ["check"]
@@ -18,7 +18,7 @@ __all__ = ["check"]
 
 def check(
     session: Session,
-    data: Images,
+    data: ImagesWithLabels,
     embed_options: EmbedArguments,
     labels: LabelSourceOrOwn,
     pixels: Annotated[
@@ -51,7 +51,7 @@ def check(
     if index != "auto":
         check_kind(index)
     given = GivenLabels(session, labels)
-    embeddings = session.embed(data, embed_options, uses_classes=True)
+    embeddings = session.embed(data, embed_options, uses_classes=True, again=True)
     known = given.or_true(embeddings)
     started = time.monotonic()
     with session.counting() as update:

@@ -14,7 +14,7 @@ from .._options import DatasetOptions
 from .._text import printable
 from ..errors import UsageError
 from .label_log import GivenLabels
-from .options import Embed, EmbedArguments, Head, Images, Index, LabelInputs
+from .options import Embed, EmbedArguments, Head, Images, ImagesWithLabels, Index, LabelInputs
 from .session import Session, failures_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def embed(
 
     The command can be interrupted, repeated, and run several times in parallel.
     """
-    embeddings = session.embed(data, embed_options)
+    embeddings = session.embed(data, embed_options, again=True)
     report = embeddings.report
     speed = ""
     if report.images_per_second is not None:
@@ -65,7 +65,7 @@ def _facts(report: EmbedReport, failures: list[dict[str, Any]]) -> dict[str, Any
 
 def select(
     session: Session,
-    data: Images,
+    data: ImagesWithLabels,
     n: Annotated[
         int, typer.Option("-n", help="Number of items to choose", min=1, show_default=False)
     ],
@@ -107,6 +107,7 @@ def select(
     from ..labels import table_format
     from ..strategies import get_strategy
     from ..strategies.strategy import METRIC
+    from ..tables import read_table
 
     # Wrong options end the command before the embedding.
     chooser, _ = get_strategy(strategy), get_head(head)
@@ -115,6 +116,8 @@ def select(
         table_format(output, UsageError)
         _check_output(output)
     given = GivenLabels(session, inputs)
+    if inputs.metadata is not None:
+        read_table(inputs.metadata, ("path",))
     embeddings = session.embed(data, embed_options)
     known = given.or_log(embeddings)
     if known.labels or known.declined:

@@ -6,17 +6,21 @@ import contextlib
 import hashlib
 import os
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .._options import DatasetOptions
+from ..errors import RunError, UsageError
+from .label_finding import recorded_workspaces, remember
 from .label_log import login_name
-from .options import EmbedArguments, Head
+from .options import DatasetWithLabels, EmbedArguments, Head
 from .session import Session
 
 if TYPE_CHECKING:
+    from ..datasets import Dataset
     from ..labelling import AnnotatedRound
 
 __all__ = ["annotate", "label"]
@@ -24,7 +28,7 @@ __all__ = ["annotate", "label"]
 
 def label(
     session: Session,
-    data: DatasetOptions,
+    data: DatasetWithLabels,
     embed_options: EmbedArguments,
     port: Annotated[
         int | None,
@@ -45,25 +49,39 @@ def label(
         str | None,
         typer.Option(help="Name of the annotator [default: your login name]", show_default=False),
     ] = None,
-    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser")] = (
-        False
-    ),
+    open_browser: Annotated[
+        bool,
+        typer.Option(
+            "--open/--no-open",
+            help="Open the page in the browser; never with --json, without a terminal or display, "
+            "or if the variable CI is set",
+        ),
+    ] = True,
+    url: Annotated[
+        bool,
+        typer.Option("--url", help="Print the address of the running page of this dataset again"),
+    ] = False,
 ) -> None:
     """Label images in the browser, on this machine.
 
-    Embeds new images, then prints the address of the page with its token, and serves the page
+    Embeds new images, then opens the page, prints its address with its token, and serves the page
     until Ctrl-C. Labels are stored in labels.sqlite in the workspace at once.
     """
     from ..heads import get_head
     from ..labelling import LabellingSession
     from ..labels import LabelLog
-    from ..server import LabellingServer
+    from ..server import LabellingServer, address_stored
     from ..strategies import get_strategy
 
+    if url:
+        _print_address(session, data)
+        return
     # An unknown name is an error before the embedding, which may take long.
     get_strategy(strategy), get_strategy(initial), get_head(head)
-    embeddings = session.embed(data, embed_options)
+    embeddings = session.embed(_load(session, data), embed_options)
+    folder = session.workspace.items_of(embeddings.dataset.name).parent
     with LabelLog(session.workspace.labels) as log:
+        remember(session, embeddings.dataset, data)
         labelling = LabellingSession(
             embeddings,
             log,
@@ -74,26 +92,71 @@ def label(
             who=who or login_name(),
         )
         server = LabellingServer(labelling, session.workspace, port=port)
-        session.finish({"url": server.url}, server.url, now=True)
-        sys.stdout.flush()  # for programs that wait for the address
-        session.remark("Open this address in a browser on this machine. Press Ctrl-C to end.")
-        if open_browser:
-            _open(server.url)
-        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the normal end
+        with (
+            contextlib.suppress(KeyboardInterrupt),  # Ctrl-C is the normal end
+            contextlib.closing(server),
+            address_stored(folder, server.url),
+        ):
+            session.finish({"url": server.url}, server.url, now=True)
+            sys.stdout.flush()  # for programs that wait for the address
+            place = "Open this address in a browser on this machine"
+            if open_browser and _can_open(session) and _open(server.url_to_open):
+                place = "The page opens in your browser"
+            session.remark(f"{place}. Press Ctrl-C to end.")
             server.run()
         count = sum(labelling.counts().values())
         session.remark(f"{count} labels are stored. Run the same command again to continue.")
 
 
-def _open(url: str) -> None:
+def _load(session: Session, data: DatasetWithLabels) -> Dataset:
+    """Load the dataset, and refuse a single image."""
+    dataset = session.load(data)
+    if dataset.listed:
+        (item,) = dataset.items
+        raise UsageError(
+            f"{item.id!r} is a single image. To label it, give its folder: "
+            f"{dataset.source.location!r}."
+        )
+    return dataset
+
+
+def _print_address(session: Session, data: DatasetWithLabels) -> None:
+    """Print the address of the running page of a dataset."""
+    from ..server import running_address
+
+    names = [each.name for each in fields(DatasetOptions)]
+    plain = DatasetOptions(**{name: getattr(data, name) for name in names})  # asks no question
+    dataset = session.load(plain)
+    places = [session.workspace, *recorded_workspaces(dataset)]
+    addresses = (running_address(each.items_of(dataset.name).parent) for each in places)
+    address = next(filter(None, addresses), None)
+    if address is None:
+        raise RunError(
+            f"no labelling page of {dataset.name!r} is running. Start it with `embedpipe label`."
+        )
+    session.finish({"url": address}, address)
+
+
+def _can_open(session: Session) -> bool:
+    """Return whether a person sees this terminal and a browser can show a window."""
+    if session.common.json or os.environ.get("CI"):
+        return False
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        return False
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _open(url: str) -> bool:
     import webbrowser
 
-    webbrowser.open(url)
+    return webbrowser.open(url)
 
 
 def annotate(
     session: Session,
-    data: DatasetOptions,
+    data: DatasetWithLabels,
     embed_options: EmbedArguments,
     batch_size: Annotated[
         int,
@@ -130,11 +193,12 @@ def annotate(
     from ..labels import LabelLog
 
     get_head(head)  # an unknown name is an error before the embedding
-    embeddings = session.embed(data, embed_options)
+    embeddings = session.embed(_load(session, data), embed_options)
     person = who or login_name()
     folder = session.workspace.items_of(embeddings.dataset.name).parent
     done: list[AnnotatedRound] = []
     with LabelLog(session.workspace.labels) as log:
+        remember(session, embeddings.dataset, data)
         labelling = LabellingSession(
             embeddings,
             log,

@@ -27,6 +27,7 @@ __all__ = [
     "content_of",
     "current_labels",
     "login_name",
+    "require_labels",
     "true_labels",
     "with_corrections",
     "with_true_labels",
@@ -97,6 +98,11 @@ class GivenLabels:
         """Return the labels of the option; without the option, those of the label log."""
         known = self.known(embeddings)
         return _labels_of_log(self._session, embeddings, required) if known is None else known
+
+    def check_log(self, dataset: Dataset) -> None:
+        """Raise `LabelError` before the embedding if labels of the log are needed and missing."""
+        if self._choice is None:
+            require_labels(self._session, dataset)
 
     def for_training(self, embeddings: Embeddings) -> KnownLabels:
         """Return the labels of `or_log`; the dataset's own labels only of its training images."""
@@ -224,10 +230,7 @@ def login_name() -> str | None:
 
 def content_of(session: Session, dataset: Dataset) -> dict[str, bytes | None]:
     """Return the content ids of items by path; unchanged files are not read again."""
-    from ..embedding.scan import scan
-
-    with session.progress() as progress:
-        scanned = scan(dataset, session.workspace, progress)
+    scanned = session.scan(dataset)
     session.remark_vanished(scanned.vanished)
     ids = [item.id for item in dataset.items]
     return dict(zip(ids, scanned.content_ids.to_pylist(), strict=True))
@@ -241,6 +244,25 @@ def classes_of_log(session: Session, dataset: Dataset) -> list[str]:
         return []
     with LabelLog(session.workspace.labels) as log:
         return log.classes(dataset.name)
+
+
+def require_labels(session: Session, dataset: Dataset) -> None:
+    """Raise `LabelError` before the embedding if the log has no labels of a dataset."""
+    from ..labels import LabelLog
+
+    path = session.workspace.labels
+    if path.exists():
+        with LabelLog(path) as log:
+            if log.has_items(dataset.name):
+                return
+    raise _no_labels(path, dataset.name)
+
+
+def _no_labels(log: Path, dataset: str) -> LabelError:
+    return LabelError(
+        f"{log} has no labels of {dataset!r}: label with `embedpipe label`, or import labels "
+        "with `embedpipe labels import`."
+    )
 
 
 def current_labels(
@@ -264,10 +286,7 @@ def current_labels(
     if matched is None or not (matched.current or matched.edited or matched.ambiguous):
         if not required:
             return {}
-        raise LabelError(
-            f"{path} has no labels of {dataset!r}: label with `embedpipe label`, or import labels "
-            "with `embedpipe labels import`."
-        )
+        raise _no_labels(path, dataset)
     _remark_doubts(session, matched)
     return {path: now for path, now in matched.current.items() if now.kind != "clear"}
 

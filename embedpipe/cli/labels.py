@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .._options import DatasetOptions
 from ..errors import UnmatchedError, UsageError
-from .label_log import classes_of_log, content_of, current_labels, login_name
-from .options import Embed, EmbedArguments
+from .label_finding import remember
+from .label_log import classes_of_log, content_of, current_labels, login_name, require_labels
+from .options import DatasetWithLabels, Embed, EmbedArguments
 from .session import Session
 from .train import MinConfidence, format_left_out, predicted_by
 
@@ -41,7 +41,7 @@ FormatName = Annotated[
 
 def import_(
     session: Session,
-    data: DatasetOptions,
+    data: DatasetWithLabels,
     file: Annotated[Path, typer.Argument(help="File or folder to import", show_default=False)],
     form: FormatName,
     who: Annotated[
@@ -109,6 +109,7 @@ def import_(
     if reading.items:
         content = content_of(session, dataset)
         with LabelLog(session.workspace.labels) as log:
+            remember(session, dataset, data)
             before = log.current_for(dataset.name, content)
             events = new_events(
                 reading.items, dataset.name, content, before, who=who, default=login_name()
@@ -145,7 +146,7 @@ def _counted(kinds: Mapping[str, Counted]) -> list[dict[str, Any]]:
 
 def export(
     session: Session,
-    data: DatasetOptions,
+    data: DatasetWithLabels,
     form: FormatName,
     output: Annotated[Path, typer.Option(help="File or folder to write", show_default=False)],
     embed_options: EmbedArguments,
@@ -207,16 +208,18 @@ def export(
     predicted = {path: each for path, each in predicted.items() if path not in unsure}
     options: dict[str, Any] = {}
     with_vectors = "embeddings" in format_.write_options
+    with_unlabelled = everything or with_vectors
+    required = not (with_unlabelled or predicted)
+    dataset = session.load(data)
+    if required:
+        require_labels(session, dataset)
     if with_vectors:
-        embeddings = session.embed(data, embed_options)
-        dataset, options["embeddings"] = embeddings.dataset, embeddings.matrix
+        embeddings = session.embed(dataset, embed_options)
+        options["embeddings"] = embeddings.matrix
         ids = [item.id for item in embeddings.items]
         content: Mapping[str, bytes | None] = dict(zip(ids, embeddings.content_ids, strict=True))
     else:
-        dataset = session.load(data)
         content = content_of(session, dataset)
-    with_unlabelled = everything or with_vectors
-    required = not (with_unlabelled or predicted)
     current = current_labels(session, dataset.name, content, required=required)
     items = [_labelled(path, current.get(path), predicted.get(path)) for path in content]
     if not with_unlabelled:
@@ -229,8 +232,9 @@ def export(
         options["link_to"] = _linked(dataset)
     if predicted and BY_PREDICTION in format_.write_options:
         options[BY_PREDICTION] = True
-    open_image = None if link else dataset.source.read_one
-    format_.write(output, items, open_image, existing=content, **options)
+    format_.write(
+        output, items, None if link else dataset.source.read_one, existing=content, **options
+    )
     exported = [item for item in items if _contains(format_, item)]
     missing = Counter(item.status for item in items if not _contains(format_, item))
     by_prediction = sum(item.is_only_predicted for item in exported)
@@ -286,7 +290,7 @@ def _check_predictions(format_: Format) -> None:
 
 
 def _predictions(
-    session: Session, data: DatasetOptions, path: Path, embed_options: Embed
+    session: Session, data: DatasetWithLabels, path: Path, embed_options: Embed
 ) -> dict[str, Labelled]:
     """Return the predictions of a model, or those of a table that `predict` wrote, by path."""
     from ..labels import Labelled

@@ -17,11 +17,13 @@ from .parameters import Use
 
 __all__ = [
     "Common",
+    "DatasetWithLabels",
     "Embed",
     "EmbedArguments",
     "FailureLimit",
     "Head",
     "Images",
+    "ImagesWithLabels",
     "Index",
     "LabelInputs",
     "LabelSource",
@@ -95,17 +97,29 @@ class Embed(EmbedOptions):
 
 EmbedArguments = Annotated[Embed, Use(without=("executor", "retry_failed"))]
 
-Images = Annotated[
-    DatasetOptions,
-    Use(
-        dataset={
-            "help": "Image files, or one dataset: a registered name (see `embedpipe list "
-            "datasets`), a folder, an archive, or a .csv/.jsonl/.parquet manifest with a `path` "
-            "column",
-            "type": list[str],
-        }
-    ),
-]
+
+@dataclass(frozen=True)
+class DatasetWithLabels(DatasetOptions):
+    """A dataset whose labels in the label log are read."""
+
+    labels_from: str = option(
+        "ask",
+        "Labels of the same images under another name, as after a move: auto (use them), none, the "
+        "name or former path of a dataset, or ask",
+        metavar="auto|none|ask|NAME",
+    )
+
+
+_SEVERAL = Use(
+    dataset={
+        "help": "Image files, or one dataset: a registered name (see `embedpipe list datasets`), a "
+        "folder, an archive, or a .csv/.jsonl/.parquet manifest with a `path` column",
+        "type": list[str],
+    }
+)
+
+Images = Annotated[DatasetOptions, _SEVERAL]
+ImagesWithLabels = Annotated[DatasetWithLabels, _SEVERAL]
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Output:
         self.as_json = as_json
         self._stream: TextIO = sys.stdout
         self._result: dict[str, Any] | None = None
+        self._facts: dict[str, Any] = {}
         self._written = False
 
     @contextlib.contextmanager
@@ -65,6 +66,10 @@ class Output:
             if now:
                 self.flush()
 
+    def add(self, **facts: Any) -> None:
+        """Add keys to the JSON object, also if the command fails."""
+        self._facts |= facts
+
     def error(self, message: str, kind: str, status: int) -> None:
         """Add an error to the result; without a result, the JSON object has only the error."""
         error = {"error": message, "kind": kind, "status": status}
@@ -74,7 +79,7 @@ class Output:
         """Write the JSON object, once."""
         if self._result is not None and not self._written:
             self._written = True
-            self._stream.write(f"{_as_json(self._result)}\n")
+            self._stream.write(f"{_as_json({**self._result, **self._facts})}\n")
             self._stream.flush()
 
 

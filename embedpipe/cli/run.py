@@ -12,7 +12,7 @@ import typer
 
 from .._options import DatasetOptions, ImbalanceOptions, LoopFields
 from .label_log import LOG, KnownLabels, with_true_labels
-from .options import EmbedArguments, Index, Tracking
+from .options import DatasetWithLabels, EmbedArguments, Index, Tracking
 from .session import Session
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def demo(
 
 def run(
     session: Session,
-    data: DatasetOptions,
+    data: DatasetWithLabels,
     embed_options: EmbedArguments,
     loop: LoopFields,
     imbalance: ImbalanceOptions,

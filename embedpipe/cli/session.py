@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,11 +24,14 @@ from .options import Common, Embed, FailureLimit
 from .output import TOO_MANY_FAILURES, Output, ending, print_error
 from .parameters import KEYWORD, Parameters
 from .progress import Log, bars, one_bar
+from .shown_remarks import ShownRemarks
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
     from ..embedding import Embeddings
+    from ..embedding.scan import Scan
     from ..tracking import Tracker
+    from .label_finding import FoundLabels
 
 __all__ = ["Session", "add_command", "failures_of"]
 
@@ -41,14 +45,37 @@ class Session:
     def __init__(self, common: Common, output: Output, given: Mapping[str, str]) -> None:
         self.common, self.given = common, given
         self.workspace = _workspace.Workspace(common.workspace)
+        self._scans: dict[str, Scan] = {}  # by dataset
+        self._is_located = False
         self.typed = printable(shlex.join(["embedpipe", *sys.argv[1:]]))
         self._folder_answers = FolderAnswers(self.remark, may_ask=not common.json)
         self._output = output
         self._failures: list[dict[str, Any]] = []
         self._exceeded: str | None = None
 
+    @property
+    def has_default_workspace(self) -> bool:
+        """Whether neither an option nor the environment names a workspace."""
+        return self.common.workspace is None and not os.environ.get(_workspace.VARIABLE)
+
     def load(self, data: DatasetOptions, *, uses_classes: bool = False) -> Dataset:
-        """Load the dataset; a command that `uses_classes` asks about doubtful folder names."""
+        """Load the dataset; find the workspace and the labels of the first one.
+
+        A command that `uses_classes` asks about doubtful folder names.
+        """
+        dataset = self._load(data)
+        if not self._is_located:
+            from .label_finding import locate
+
+            self._is_located = True
+            locate(self, dataset, data)
+            if self.has_default_workspace:
+                self.remark(f"workspace: {self.workspace.root}")
+        return self._folder_answers.apply(
+            self.workspace, dataset, data.folder_labels, asks=uses_classes
+        )
+
+    def _load(self, data: DatasetOptions) -> Dataset:
         from ..datasets import load_dataset
         from ..datasets.load import name_conflict
 
@@ -62,7 +89,7 @@ class Session:
                 if progress is not None:
                     progress("download", done, total or 0)
 
-            dataset = load_dataset(
+            return load_dataset(
                 data.dataset,
                 source=data.source,
                 download=data.download,
@@ -71,44 +98,75 @@ class Session:
                 within=data.within,
                 folder_labels=None if data.folder_labels == ASK else data.folder_labels,
             )
-        return self._folder_answers.apply(
-            self.workspace, dataset, data.folder_labels, asks=uses_classes
-        )
+
+    def scan(self, dataset: Dataset, *, store: bool = True) -> Scan:
+        """Return the content ids of the items; without `store`, no workspace is created."""
+        from ..embedding.scan import scan
+
+        store = store or self.workspace.root.exists()
+        earlier = self._scans.get(dataset.name)
+        with self.progress() as progress:
+            found = scan(dataset, self.workspace, progress, earlier=earlier, store=store)
+        self._scans[dataset.name] = found
+        return found
 
     def embed(
-        self, data: DatasetOptions, embed_options: Embed, *, uses_classes: bool = False
+        self,
+        data: DatasetOptions | Dataset,
+        embed_options: Embed,
+        *,
+        uses_classes: bool = False,
+        again: bool = False,
     ) -> Embeddings:
-        """Load and embed the dataset, and report its failures; see `load` for `uses_classes`."""
-        from ..embedding import embed
+        """Embed a dataset, which is loaded first unless it is one, and report its failures.
 
-        dataset = self.load(data, uses_classes=uses_classes)
-        for suffix, count in dataset.skipped.items():
-            self.remark(
-                f"skipped {count} {suffix} files: unsupported format; convert them to JPEG or PNG"
-            )
+        See `load` for `uses_classes`. With `again`, remarks of earlier commands are repeated.
+        """
+        from ..embedding.embed import embed_scanned
+
+        if isinstance(data, DatasetOptions):
+            dataset = self.load(data, uses_classes=uses_classes)
+        else:
+            dataset = data
         with self.progress() as progress:
-            embeddings = embed(
-                dataset, workspace=self.workspace, options=embed_options, progress=progress
+            embeddings = embed_scanned(
+                dataset, self.workspace, embed_options, progress, self._scans.get(dataset.name)
             )
-        for note in embeddings.report.notes:
-            self.remark(note)
+        self._remark_on(embeddings, again)
         self._note_failures(embeddings, embed_options.max_failures)
         self._folder_answers.store(self.workspace, dataset.name)
         return embeddings
 
+    def _remark_on(self, embeddings: Embeddings, again: bool) -> None:
+        """Write the remarks on a dataset; without `again`, only those that are new."""
+        dataset, report = embeddings.dataset, embeddings.report
+        notes = [
+            f"skipped {count} {suffix} files: unsupported format; convert them to JPEG or PNG"
+            for suffix, count in dataset.skipped.items()
+        ]
+        kinds = (
+            (notes + list(report.notes), ""),
+            ([each.message for each in embeddings.failures], "failed images"),
+            (
+                [sentence_about(path, text) for path, text in report.remarks],
+                "remarks; `check --json` lists all",
+            ),
+        )
+        if self.common.quiet:
+            return
+        shown = ShownRemarks(self.workspace.items_of(dataset.name).with_name("shown-remarks.txt"))
+        for texts, kind in kinds:
+            new = texts if dataset.listed else shown.add(texts)
+            listed = texts if again else new
+            for text in listed[: MAX_NAMED if kind else None]:
+                self.remark(printable(text))
+            if kind and len(listed) > MAX_NAMED:
+                self.remark(f"… and {len(listed) - MAX_NAMED} more {kind}.")
+
     def _note_failures(self, embeddings: Embeddings, limit: FailureLimit | None) -> None:
-        """Report the first failures, store all for the result, and check the limit."""
+        """Store all failures for the result, and check the limit."""
         found, known = failures_of(embeddings), self._failures
         self._failures = [*known, *(each for each in found if each not in known)]
-        for failure in embeddings.failures[:MAX_NAMED]:
-            self.remark(printable(failure.message))
-        if len(embeddings.failures) > MAX_NAMED:
-            self.remark(f"… and {len(embeddings.failures) - MAX_NAMED} more failed images.")
-        remarks = embeddings.report.remarks
-        for path, text in remarks[:MAX_NAMED]:
-            self.remark(printable(sentence_about(path, text)))
-        if len(remarks) > MAX_NAMED:
-            self.remark(f"… and {len(remarks) - MAX_NAMED} more remarks; `check --json` lists all.")
         self.remark_vanished([failure.path for failure in embeddings.vanished])
         images = len(embeddings.dataset) + len(embeddings.vanished)
         if limit is not None and limit.is_exceeded(len(found), images):
@@ -116,6 +174,19 @@ class Session:
                 f"{len(found)} of {images} images of {embeddings.dataset.name} failed, more than "
                 f"--max-failures {limit.text}. The command continued without them."
             )
+
+    def note_labels_found(self, found: Sequence[FoundLabels]) -> None:
+        """Add labels of the same images under other names to the JSON object."""
+        self._output.add(labels_found=[each.as_json() for each in found])
+
+    def ask(self, question: str) -> bool | None:
+        """Ask a question with the default answer yes; return None without a terminal."""
+        if self.common.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return None
+        try:
+            return typer.confirm(printable(question), default=True, err=True)
+        except typer.Abort:
+            raise KeyboardInterrupt from None
 
     def tracker(self, name: str | None) -> contextlib.AbstractContextManager[Tracker | None]:
         """Return a context manager that yields the tracker of a name, or None without a name."""

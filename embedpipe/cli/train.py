@@ -13,7 +13,7 @@ from .._options import DatasetOptions
 from .._text import printable
 from ..errors import UsageError
 from .label_log import GivenLabels, with_corrections
-from .options import Embed, EmbedArguments, Head, Images, LabelSource
+from .options import DatasetWithLabels, Embed, EmbedArguments, Head, Images, LabelSource
 from .session import Session
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ MinConfidence = Annotated[
 
 def train(
     session: Session,
-    data: DatasetOptions,
+    data: DatasetWithLabels,
     output: Annotated[Path, typer.Option(help="File for the trained model", show_default=False)],
     embed_options: EmbedArguments,
     labels: LabelSource,
@@ -62,7 +62,9 @@ def train(
 
     get_head(head)  # an unknown name is an error before the embedding
     given = GivenLabels(session, labels)
-    embeddings = session.embed(data, embed_options, uses_classes=True)
+    dataset = session.load(data, uses_classes=True)
+    given.check_log(dataset)
+    embeddings = session.embed(dataset, embed_options)
     known = given.for_training(embeddings)
     started = time.monotonic()
     trained = train_head(

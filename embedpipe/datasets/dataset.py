@@ -26,6 +26,7 @@ __all__ = [
     "FolderLabels",
     "Item",
     "canonical_split",
+    "former_path_name",
     "path_name",
     "sorted_class_names",
     "split_of",
@@ -120,7 +121,7 @@ class Dataset:
     ----------
     name
         The registered name; for a path, its stem and eight hexadecimal digits of the SHA-256 of
-        the absolute path.
+        the absolute path, with symbolic links resolved.
     items
         Sorted by id in code-point order; ids are unique.
     source
@@ -268,7 +269,15 @@ _SUFFIX = re.compile(
 def path_name(path: str, identity: str | None = None) -> str:
     """Return a name for the dataset at `path`: readable, unique, and valid for a folder."""
     # `identity`, the text that is hashed, distinguishes datasets with the same path.
-    absolute = os.path.abspath(path)
+    return _name(os.path.realpath(path), identity)
+
+
+def former_path_name(path: str) -> str:
+    """Return the name that earlier versions gave, in which symbolic links are not resolved."""
+    return _name(os.path.abspath(path), None)
+
+
+def _name(absolute: str, identity: str | None) -> str:
     stem = _SUFFIX.sub("", os.path.basename(absolute))
     slug = re.sub(r"[^\w.]+", "-", stem.encode("utf-8", "replace").decode()).strip("-.")
     digest = hashlib.sha256(os.fsencode(identity or absolute)).hexdigest()

@@ -32,7 +32,7 @@ from .filling import FillResult, copy_older_vectors, fill, older_stores
 from .ray_cluster import fill_with_ray
 from .scan import Progress, Scan, scan
 
-__all__ = ["backbone_of", "embed", "preprocess_of", "runtime_of", "spec_of"]
+__all__ = ["backbone_of", "embed", "embed_scanned", "preprocess_of", "runtime_of", "spec_of"]
 
 EXECUTORS = ("local", "ray")
 
@@ -88,21 +88,32 @@ def embed(
     >>> first.report.embedded, again.report.embedded, again.report.reused
     (397, 0, 397)
     """
-    started = time.monotonic()
     if not isinstance(dataset, Dataset):
         dataset = load_dataset(dataset)
     options = _with_changes(options or EmbedOptions(), changes)
+    return embed_scanned(dataset, Workspace(workspace), options, progress)
+
+
+def embed_scanned(
+    dataset: Dataset,
+    workspace: Workspace,
+    options: EmbedOptions,
+    progress: Progress | None = None,
+    earlier: Scan | None = None,
+) -> Embeddings:
+    """Embed the images of a dataset, with the result of an earlier scan that was not stored."""
+    started = time.monotonic()
     if options.runtime not in RUNTIMES:
         raise UsageError(f"unknown runtime {options.runtime!r}: use {', '.join(RUNTIMES)}.")
     if options.executor not in EXECUTORS:
         raise UsageError(f"unknown executor {options.executor!r}: use {' or '.join(EXECUTORS)}.")
-    workspace = Workspace(workspace)
     backbone = backbone_of(options)
     preprocess = preprocess_of(options, backbone)
     stores = _stores(workspace, options, backbone)
     if len(stores) == 1 and not options.require_cached:
         stores[0].create()  # raises before the scan if the workspace is read-only
-    scanned = scan(dataset, workspace, progress)
+    store_scan = workspace.root.exists() or not options.require_cached
+    scanned = scan(dataset, workspace, progress, earlier=earlier, store=store_scan)
     notes = []
     if not scanned.remembered:
         notes.append(f"{workspace.root} is read-only: the scan of this dataset is not stored")

@@ -40,13 +40,27 @@ class Scan:
     hashed: int
     remembered: bool = True
     vanished: tuple[str, ...] = ()
+    memory: pa.Table | None = None  # the rows of the scan memory, if they are not stored
 
 
-def scan(dataset: Dataset, workspace: Workspace, progress: Progress | None = None) -> Scan:
-    """Return the digest of every item; unchanged files are not read again."""
+def scan(
+    dataset: Dataset,
+    workspace: Workspace,
+    progress: Progress | None = None,
+    *,
+    earlier: Scan | None = None,
+    store: bool = True,
+) -> Scan:
+    """Return the digest of every item; unchanged files are not read again.
+
+    Without `store`, nothing is written. `earlier` is a scan of the dataset by the same process.
+    """
     # Listed files have no scan memory, because another call may list other files.
     memory = None if dataset.listed else workspace.items_of(dataset.name)
-    known = _Memory(dataset, MEMORY_SCHEMA.empty_table() if memory is None else read_memory(memory))
+    before = None if earlier is None else earlier.memory
+    if before is None:
+        before = MEMORY_SCHEMA.empty_table() if memory is None else read_memory(memory)
+    known = _Memory(dataset, before)
     todo = known.to_read()
     total, saved = len(dataset), time.monotonic()
     positions = {dataset.items[index].id: index for index in todo}
@@ -57,13 +71,17 @@ def scan(dataset: Dataset, workspace: Workspace, progress: Progress | None = Non
         done += 1
         if progress is not None:
             progress("scan", done, total)
-        if memory is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
+        if store and memory is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
             write_memory(memory, known.table())
             saved = time.monotonic()
-    if memory is not None and (known.changed or not memory.exists()):
-        remembered = write_memory(memory, known.table())
     content_ids = pa.array(known.content_ids, CONTENT_ID)
-    return Scan(content_ids, known.errors, len(todo), remembered, known.vanished())
+    vanished = known.vanished() if earlier is None else earlier.vanished
+    if not store:
+        return Scan(content_ids, known.errors, len(todo), False, vanished, known.table())
+    is_stored = earlier is None or earlier.memory is None
+    if memory is not None and (known.changed or not is_stored or not memory.exists()):
+        remembered = write_memory(memory, known.table())
+    return Scan(content_ids, known.errors, len(todo), remembered, vanished)
 
 
 class _Memory:

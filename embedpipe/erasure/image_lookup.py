@@ -15,7 +15,7 @@ from .._files import read_parquet
 from .._workspace import Workspace
 from ..cache import CONTENT_ID, read_memory
 from ..cache.fragments import fragment_paths
-from ..datasets.dataset import path_name
+from ..datasets.dataset import former_path_name, path_name
 from ..datasets.identifiers import encode_id
 from ..errors import UsageError
 from ..labels import LabelLog
@@ -103,7 +103,7 @@ def _possible_ids(image: str, dataset: str) -> list[str]:
     return [
         encode_id("/".join(parts[start:]))
         for depth in range(1, len(parts))
-        if path_name(str(Path(*parts[:depth]))) == dataset
+        if dataset in {name(str(Path(*parts[:depth]))) for name in (path_name, former_path_name)}
         for start in range(depth, len(parts))  # ids may lack outer folders
     ]
 

@@ -77,7 +77,7 @@ class LabelState:
     """
 
     def __init__(self, embeddings: Embeddings, log: LabelLog) -> None:
-        self._log, self._dataset = log, embeddings.dataset.name
+        self._log, self._dataset = log, log.dataset_of(embeddings.dataset.name)
         self._content = dict(
             zip((item.id for item in embeddings.items), embeddings.content_ids, strict=True)
         )

@@ -78,7 +78,7 @@ class LabellingSession:
         who: str | None = None,
     ) -> None:
         self.embeddings, self.log, self.seed, self.who = embeddings, log, seed, who
-        self.dataset = embeddings.dataset.name
+        self.dataset = log.dataset_of(embeddings.dataset.name)
         self._options: dict[str, Any] = {
             "strategy": strategy,
             "initial": initial,

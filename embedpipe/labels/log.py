@@ -6,7 +6,8 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -14,7 +15,7 @@ from .._files import sync_folder, temporary_file
 from ..errors import LabelError, UnknownNameError, UsageError
 from ._log_file import open_log, sqlite_errors_explained
 from ._log_schema import CLASSES, COLUMNS, CURRENT
-from .log_event import Event, validated_events
+from .log_event import LINK, Event, validated_events
 from .log_state import Current, Matched, match
 
 __all__ = ["LabelLog"]
@@ -75,6 +76,8 @@ class LabelLog:
         self._process = os.getpid()
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = open_log(self.path, timeout)
+        self._links: dict[str, str] = {}  # the dataset whose labels a linked dataset has
+        self._links_read = 0  # id of the last event that was searched for links
 
     def __repr__(self) -> str:
         return f"LabelLog({str(self.path)!r})"
@@ -112,10 +115,64 @@ class LabelLog:
         UnknownNameError
             If a class that is deleted, renamed, merged or merged into does not exist.
         """
-        complete = validated_events(events)
+        return self.append_acts([events])
+
+    def append_acts(self, acts: Iterable[Iterable[Event]]) -> list[int]:
+        """Append the events of several acts, all or none; see `append`."""
+        complete = [validated_events(events) for events in acts]
+        ids = []
         with self._writing() as connection:
-            act = _next_id(connection)
-            return [_insert(connection, event, act) for event in complete]
+            # Links are read before the first insert: after a rollback, ids are used again.
+            stored = [[self._of_linked(connection, each) for each in act] for act in complete]
+            for events in stored:
+                act = _next_id(connection)
+                ids += [_insert(connection, event, act) for event in events]
+        return ids
+
+    def link(self, dataset: str, other: str) -> None:
+        """Give a dataset the labels of another dataset of this log, instead of its own labels.
+
+        From now on, both names read and write the same events. The name of the dataset itself ends
+        the link.
+
+        Examples
+        --------
+        >>> with LabelLog(tmp / "labels.sqlite") as log:
+        ...     _ = log.append([Event("label", "old-place", "1.jpg", label="cap")])
+        ...     log.link("new-place", "old-place")
+        ...     print(log.dataset_of("new-place"), log.current("new-place")["1.jpg"].label)
+        old-place cap
+        """
+        target = dataset if other == dataset else self.dataset_of(other)
+        if other == dataset or target not in {dataset, self.dataset_of(dataset)}:
+            self.append([Event(LINK, dataset, label=target)])
+
+    def dataset_of(self, dataset: str) -> str:
+        """Return the name under which a dataset's events are stored: its own, or a linked one."""
+        with self._reading() as connection:
+            return self._resolved(connection, dataset)
+
+    def is_linked(self, dataset: str) -> bool:
+        """Return whether a link was stored for a dataset, to another dataset or to itself."""
+        with self._reading() as connection:
+            self._resolved(connection, dataset)
+            return dataset in self._links
+
+    def has_items(self, dataset: str) -> bool:
+        """Return whether the log has labels or marks of a dataset that are not undone."""
+        query = "SELECT 1 FROM live WHERE dataset = ? AND path IS NOT NULL LIMIT 1"
+        with self._reading() as connection:
+            stored = self._resolved(connection, dataset)
+            return connection.execute(query, (stored,)).fetchone() is not None
+
+    def labelled_contents(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the dataset and the content id of each labelled image, also of former labels."""
+        query = (
+            "SELECT DISTINCT dataset, content_id FROM events "
+            "WHERE path IS NOT NULL AND content_id IS NOT NULL AND label IS NOT NULL"
+        )
+        with self._reading() as connection:
+            yield from connection.execute(query).fetchall()
 
     def undo(self, dataset: str, who: str | None, n: int = 1) -> list[Event]:
         """Undo up to the last `n` acts of an annotator, and return their events, latest first.
@@ -127,6 +184,7 @@ class LabelLog:
             raise UsageError(f"the number of acts to undo must be at least 1; got {n}.")
         undone: list[Event] = []
         with self._writing() as connection:
+            dataset = self._resolved(connection, dataset)
             act = _next_id(connection)
             for _ in range(n):
                 found = _last_act(connection, dataset, who)
@@ -171,6 +229,7 @@ class LabelLog:
         of_item = "" if path is None else "AND path = :path"
         query = CURRENT.format(of_dataset=f"AND dataset = :dataset {of_item}")
         with self._reading() as connection:
+            dataset = self._resolved(connection, dataset)
             rows = connection.execute(query, {"dataset": dataset, "path": path}).fetchall()
         return {
             path: Current(label, kind, by, at, event_id, content_id)
@@ -192,7 +251,7 @@ class LabelLog:
         A merged class has the earliest position of its original classes.
         """
         with self._reading() as connection:
-            return _classes(connection, dataset)
+            return _classes(connection, self._resolved(connection, dataset))
 
     def forget(self, paths: Collection[tuple[str, str]], content_ids: Collection[bytes]) -> int:
         """Remove the paths, content ids, models and suggestions of items from all events.
@@ -220,8 +279,9 @@ class LabelLog:
             ).fetchone()
             connection.execute("DROP TRIGGER events_stay")
             for dataset, path in paths:
+                stored = self._resolved(connection, dataset)
                 changed += connection.execute(
-                    f"{_FORGET} AND dataset = ? AND path = ?", (dataset, path)
+                    f"{_FORGET} AND dataset IN (?, ?) AND path = ?", (dataset, stored, path)
                 ).rowcount
             for content_id in content_ids:
                 changed += connection.execute(
@@ -253,6 +313,28 @@ class LabelLog:
                 unfinished.replace(path)
             sync_folder(path.parent)
         return path
+
+    def _of_linked(self, connection: sqlite3.Connection, event: Event) -> Event:
+        """Return an event under the name of the dataset to which its dataset is linked."""
+        if event.kind == LINK:
+            return event
+        return replace(event, dataset=self._resolved(connection, event.dataset))
+
+    def _resolved(self, connection: sqlite3.Connection, dataset: str) -> str:
+        """Return the end of a dataset's chain of links, with the links of other processes."""
+        (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
+        if last > self._links_read:
+            rows = connection.execute(
+                "SELECT dataset, label FROM events WHERE id > ? AND id <= ? AND kind = ?",
+                (self._links_read, last, LINK),
+            )
+            self._links.update(rows.fetchall())
+            self._links_read = last
+        seen = {dataset}
+        while (following := self._links.get(dataset, dataset)) not in seen:
+            dataset = following
+            seen.add(dataset)
+        return dataset
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -292,7 +374,7 @@ def _next_id(connection: sqlite3.Connection) -> int:
 
 def _last_act(connection: sqlite3.Connection, dataset: str, who: str | None) -> list[Event]:
     """Return the events of an annotator's last act that are not undone, latest first."""
-    of_annotator = "FROM live WHERE dataset = ? AND who IS ?"
+    of_annotator = f"FROM live WHERE dataset = ? AND who IS ? AND kind != '{LINK}'"
     last = connection.execute(
         f"SELECT act {of_annotator} ORDER BY id DESC LIMIT 1", (dataset, who)
     ).fetchone()
@@ -338,7 +420,7 @@ def _check_undo(connection: sqlite3.Connection, event: Event) -> None:
     row = connection.execute(
         "SELECT kind FROM live WHERE id = ? AND dataset = ?", (event.undoes, event.dataset)
     ).fetchone()
-    if row is None:
+    if row is None or row[0] == LINK:
         raise LabelError(
             f"event {event.undoes} of {event.dataset!r} cannot be undone: it does not exist, is "
             "already undone, or is an undo event."

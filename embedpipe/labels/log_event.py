@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from ..errors import LabelError, UnknownNameError
 
-__all__ = ["CLASS_KINDS", "ITEM_KINDS", "KINDS", "Event"]
+__all__ = ["CLASS_KINDS", "ITEM_KINDS", "KINDS", "LINK", "Event"]
 
 ITEM_KINDS = ("label", "accept", "skip", "unsure", "clear")
 """Kinds of events about an item. The last event of an item determines its state."""
@@ -16,7 +16,10 @@ ITEM_KINDS = ("label", "accept", "skip", "unsure", "clear")
 CLASS_KINDS = ("new_class", "rename_class", "merge_class", "delete_class")
 """Kinds of events about a class."""
 
-KINDS = (*ITEM_KINDS, *CLASS_KINDS, "undo")
+LINK = "link"
+"""Kind of an event after which a dataset has the labels of another dataset."""
+
+KINDS = (*ITEM_KINDS, *CLASS_KINDS, "undo", LINK)
 
 _NEEDS = {
     "label": ("path", "label"),
@@ -29,6 +32,7 @@ _NEEDS = {
     "merge_class": ("previous", "label"),
     "delete_class": ("previous",),
     "undo": ("undoes",),
+    LINK: ("label",),
 }
 """Required fields of each kind. If path, label, previous or undoes is not listed, it is None."""
 
@@ -48,7 +52,8 @@ class Event:
         About an item: ``"label"`` (a person's label), ``"accept"`` (a suggestion that was accepted
         together with others), ``"skip"``, ``"unsure"``, ``"clear"`` (unlabelled again). About a
         class: ``"new_class"``, ``"rename_class"``, ``"merge_class"``, ``"delete_class"`` (its items
-        are unlabelled again). About another event: ``"undo"``.
+        are unlabelled again). About another event: ``"undo"``. About the whole dataset: ``"link"``,
+        which `LabelLog.link` appends.
     dataset
         Name of the dataset.
     path
@@ -56,7 +61,8 @@ class Event:
     content_id
         SHA-256 (32 bytes) of the image file, or None.
     label
-        Class of the item, or the new name of a class.
+        Class of the item, or the new name of a class. For a link, the name of the dataset whose
+        labels are used.
     who
         The annotator, or None.
     at

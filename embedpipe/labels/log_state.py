@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from .log_event import ITEM_KINDS, Event
+from .log_event import ITEM_KINDS, LINK, Event
 
 __all__ = ["Current", "Matched", "State", "match", "rebuild_states"]
 
@@ -125,7 +125,7 @@ def rebuild_states(events: Iterable[Event]) -> dict[str, State]:
     >>> state.current["1.jpg"].label, state.classes
     ('hat', ['hat'])
     """
-    events = list(events)
+    events = [event for event in events if event.kind != LINK]
     undone = {event.undoes for event in events}
     states: dict[str, State] = {event.dataset: State() for event in events}
     for event in events:

@@ -7,6 +7,7 @@ describes the HTTP interface.
 
 from __future__ import annotations
 
+from .address_file import address_stored, running_address
 from .labelling_server import LabellingServer, create_app
 
-__all__ = ["LabellingServer", "create_app"]
+__all__ = ["LabellingServer", "address_stored", "create_app", "running_address"]

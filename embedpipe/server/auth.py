@@ -69,12 +69,15 @@ class AuthMiddleware:
     It refuses a request whose Host is not 127.0.0.1 or localhost with our port (against DNS
     rebinding), with another Origin, from another site, or with a missing or wrong token. It refuses
     changes from a page of an earlier run of the server, whose rows may be other items. The first
-    address contains the token. Later requests contain it in a cookie that scripts cannot read and
-    other sites cannot use. Programs send ``Authorization: Bearer``. The token is never logged.
+    address contains the token, or `code`, which is valid once. Later requests contain the token in
+    a cookie that scripts cannot read and other sites cannot use. Programs send ``Authorization:
+    Bearer``. The token is never logged.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str, run: str, port: int) -> None:
-        self.app, self._token, self._run = app, token, run
+    def __init__(
+        self, app: ASGIApp, *, token: str, run: str, port: int, code: str | None = None
+    ) -> None:
+        self.app, self._token, self._run, self._code = app, token, run, code
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
         self._cookie = f"embedpipe-{port}"
 
@@ -101,9 +104,11 @@ class AuthMiddleware:
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             return error_response(421, "the host of a request must be 127.0.0.1.")
         if scope["path"] == "/" and scope["method"] in READING:
-            given = QueryParams(scope["query_string"]).get("token")
-            if given is not None:  # a link with the token is accepted from any site
-                return self._set_cookie(given)
+            query = QueryParams(scope["query_string"])
+            if "token" in query:  # a link with the token is accepted from any site
+                return self._set_cookie(query["token"])
+            if "code" in query:
+                return self._set_cookie(self._token if self._is_code(query["code"]) else "")
         if self._is_foreign(headers, hosts[0]):
             return error_response(403, "requests from other sites are refused.")
         if self._is_token(_bearer(headers)):
@@ -146,10 +151,19 @@ class AuthMiddleware:
 
     def _is_token(self, given: str | None) -> bool:
         """Return whether a token is that of the server, by a constant-time comparison."""
-        if given is None:
+        return given is not None and _is_same(given, self._token)
+
+    def _is_code(self, given: str) -> bool:
+        """Return whether a text is the code that is valid once; it is used up then."""
+        if self._code is None or not _is_same(given, self._code):
             return False
-        digests = (hashlib.sha256(text.encode()).digest() for text in (given, self._token))
-        return secrets.compare_digest(*digests)
+        self._code = None
+        return True
+
+
+def _is_same(given: str, secret: str) -> bool:
+    digests = (hashlib.sha256(text.encode()).digest() for text in (given, secret))
+    return secrets.compare_digest(*digests)
 
 
 def _bearer(headers: Headers) -> str | None:

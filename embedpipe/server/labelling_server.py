@@ -61,6 +61,9 @@ class LabellingServer:
     ----------
     url
         The page's address with its token. Keep it secret like a password.
+    url_to_open
+        An address for starting a browser. It is valid once, because other users can see the
+        arguments of programs.
 
     Raises
     ------
@@ -79,9 +82,11 @@ class LabellingServer:
         self.port: int = self._socket.getsockname()[1]
         self.token = secrets.token_urlsafe(24)
         self.url = f"http://{ADDRESS}:{self.port}/?token={self.token}"
+        code = secrets.token_urlsafe(24)
+        self.url_to_open = f"http://{ADDRESS}:{self.port}/?code={code}"
         self._workspace, self._closed = Workspace(workspace), False
         self._swapping = threading.Lock()
-        self._state, self._app = self._open(session)
+        self._state, self._app = self._open(session, code)
         config = uvicorn.Config(
             self._answer,
             interface="asgi3",
@@ -99,9 +104,11 @@ class LabellingServer:
         self._server = uvicorn.Server(config)
         self._thread: threading.Thread | None = None
 
-    def _open(self, session: LabellingSession) -> tuple[PageState, ASGIApp]:
+    def _open(
+        self, session: LabellingSession, code: str | None = None
+    ) -> tuple[PageState, ASGIApp]:
         state = PageState(session, self._workspace, self._publish)
-        return state, create_app(state, token=self.token, port=self.port)
+        return state, create_app(state, token=self.token, port=self.port, code=code)
 
     def _publish(self, session: LabellingSession) -> None:
         """Serve a session from now on; requests that have begun end with the previous one."""
@@ -127,7 +134,7 @@ class LabellingServer:
             with self._stopped_by_hangup():
                 self._server.run(sockets=[self._socket])
         finally:
-            self._close()
+            self.close()
 
     @contextlib.contextmanager
     def _stopped_by_hangup(self) -> Iterator[None]:
@@ -154,7 +161,8 @@ class LabellingServer:
         if self._thread is not None:
             self._thread.join(timeout=15.0)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Free the port and stop the work in the background; `run` does it at its end."""
         self._socket.close()
         with self._swapping:
             self._closed = True
@@ -184,7 +192,7 @@ def _listen(port: int | None) -> socket.socket:
     raise AssertionError("unreachable")
 
 
-def create_app(state: PageState, *, token: str, port: int) -> ASGIApp:
+def create_app(state: PageState, *, token: str, port: int, code: str | None = None) -> ASGIApp:
     """Return the labelling page as an ASGI application.
 
     Parameters
@@ -195,6 +203,8 @@ def create_app(state: PageState, *, token: str, port: int) -> ASGIApp:
         Token that every request must contain.
     port
         Port of the page's address; requests to other addresses are refused.
+    code
+        Text that replaces the token in the address of one request.
 
     Notes
     -----
@@ -220,7 +230,7 @@ def create_app(state: PageState, *, token: str, port: int) -> ASGIApp:
         Exception: _unexpected,
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
-    return AuthMiddleware(app, token=token, run=state.run, port=port)
+    return AuthMiddleware(app, token=token, run=state.run, port=port, code=code)
 
 
 def _page(request: Request) -> Response:

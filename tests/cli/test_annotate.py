@@ -187,7 +187,7 @@ def test_in_a_real_terminal_that_shows_images(
 ) -> None:
     ours, theirs = terminal
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-    environment["TERM"] = "xterm-kitty"
+    environment |= {"TERM": "xterm-kitty", "XDG_DATA_HOME": os.environ["XDG_DATA_HOME"]}
     line = [sys.executable, "-m", "embedpipe", "annotate", folder, *OPTIONS]
     with started(
         [*line, "--workspace", workspace], text=False, stdin=theirs, stdout=theirs, stderr=theirs,

@@ -233,7 +233,7 @@ MALFORMED = [
     (
         Event("lable", "shop", "a"),
         "unknown kind of event 'lable'. Did you mean 'label'? Known: accept, clear, delete_class, "
-        "label, merge_class, new_class, rename_class, skip, undo, unsure.",
+        "label, link, merge_class, new_class, rename_class, skip, undo, unsure.",
     ),
     (
         Event("label", "shop", "a", label="hat", id=7),
@@ -449,3 +449,63 @@ def test_forgotten_items_leave_no_bytes_in_the_file(tmp_path):
     assert rebuild_states(events)["shop"].classes == ["hat", "ill", "rare"]
     assert log.append([Event("label", "shop", "new.jpg", label="hat")]) == [205]
     log.close()
+
+
+def test_linked_datasets_read_and_write_the_same_events(log):
+    log.append([label("a.jpg", "cap", dataset="old"), label("a.jpg", "sock", dataset="other")])
+    log.link("new", "old")
+    assert (log.dataset_of("new"), log.dataset_of("old")) == ("old", "old")
+    log.append([label("b.jpg", "shoe", dataset="new")])
+    assert labels_of(log, "new") == labels_of(log, "old") == {"a.jpg": "cap", "b.jpg": "shoe"}
+    assert log.classes("new") == ["cap", "shoe"]
+    assert [event.path for event in log.undo("new", "ann", 5)] == ["b.jpg", "a.jpg"]
+    assert labels_of(log, "old") == {}
+    assert labels_of(log, "other") == {"a.jpg": "sock"}
+    assert set(rebuild_states(log.events())) == {"old", "other"}
+
+
+def test_a_link_is_followed_to_its_end_and_can_be_ended(log):
+    log.append([label("a.jpg", "cap", dataset="first")])
+    log.link("second", "first")
+    log.link("third", "second")
+    assert log.dataset_of("third") == "first"
+    log.link("first", "third")  # the two share their labels already
+    assert log.dataset_of("first") == "first"
+    assert log.is_linked("third")
+    assert not log.is_linked("first")
+    log.link("third", "third")
+    assert log.dataset_of("third") == "third"
+    assert log.is_linked("third")
+    assert (log.has_items("second"), log.has_items("third")) == (True, False)
+
+
+def test_a_link_of_another_process_is_seen_at_once(log):
+    with LabelLog(log.path) as other:
+        assert log.dataset_of("new") == "new"
+        other.link("new", "old")
+        log.append([label("a.jpg", "cap", dataset="new")])
+        assert labels_of(other, "old") == {"a.jpg": "cap"}
+
+
+def test_a_link_is_not_undone(log):
+    log.append([Event("link", "new", label="old")])
+    assert log.undo("new", None) == []
+    (link,) = log.events()
+    with pytest.raises(LabelError) as caught:
+        log.append([Event("undo", "new", undoes=link.id)])
+    assert str(caught.value) == (
+        "event 1 of 'old' cannot be undone: it does not exist, is already undone, or is an undo "
+        "event."
+    )
+
+
+def test_links_that_form_a_circle_end(log):
+    log.append([Event("link", "a", label="b"), Event("link", "b", label="a")])
+    assert {log.dataset_of("a"), log.dataset_of("b")} == {"a", "b"}
+
+
+def test_forgetting_an_item_of_a_linked_dataset(log):
+    log.append([label("a.jpg", "cap", dataset="old")])
+    log.link("new", "old")
+    assert log.forget([("new", "a.jpg")], []) == 1
+    assert labels_of(log, "old") == {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -316,3 +317,18 @@ def test_an_oversized_body_is_refused_with_and_without_a_length(lab: Lab) -> Non
 )
 def test_malformed_bodies_are_refused(lab: Lab, body: bytes, message: str) -> None:
     assert try_to_label(lab, body=body).error() == (400, message)
+
+
+def test_the_address_for_starting_a_browser_is_valid_once(
+    tmp_path: Path, open_lab: Callable[..., Lab]
+) -> None:
+    lab = open_lab(make_photos(tmp_path / "photos", 6))
+    path = lab.server.url_to_open.removeprefix(f"http://127.0.0.1:{lab.port}")
+    assert lab.token not in path
+    headers = {"host": f"127.0.0.1:{lab.port}"}
+    wrong = lab.raw("GET", "/?code=wrong", dict(headers))
+    first = lab.raw("GET", path, dict(headers))
+    again = lab.raw("GET", path, dict(headers))
+    assert [each.status for each in (wrong, first, again)] == [401, 200, 401]
+    assert first.headers["set-cookie"].startswith(f"embedpipe-{lab.port}={lab.token};")
+    assert "set-cookie" not in again.headers

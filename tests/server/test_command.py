@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import random
 import signal
 import socket
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -18,10 +20,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+import embedpipe as ep
+from embedpipe.cli.main import app
 from embedpipe.errors import RunError
 from embedpipe.labels import LabelLog, rebuild_states
-from embedpipe.server import LabellingServer
+from embedpipe.server import LabellingServer, address_stored, running_address
+from tests.processes import run as run_program
 from tests.processes import started
 from tests.server.conftest import Client, Lab, make_photos
 
@@ -64,6 +70,125 @@ def test_the_command_prints_its_address_serves_and_ends_on_a_signal(
     assert [event.label for event in events] == ["hat", "hat"]
     assert events[-1].id == stored["version"]
     assert server.token not in err
+
+
+def printed_again(folder: Path, workspace: Path) -> tuple[int, str, str]:
+    """Run the command with --url, and return its exit status and output."""
+    command = [*COMMAND, folder, "--workspace", workspace, "--url"]
+    done = run_program(command)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_lost_address_is_printed_again_while_the_server_runs(tmp_path: Path) -> None:
+    folder, workspace = make_photos(tmp_path / "photos", 6), tmp_path / "workspace"
+    name = ep.load_dataset(folder).name
+    refused = (
+        f"embedpipe: no labelling page of {name!r} is running. Start it with `embedpipe label`.\n"
+    )
+    assert printed_again(folder, workspace) == (1, "", refused)
+    assert not workspace.exists()
+    with served(folder, workspace) as (process, server):
+        path = workspace / "datasets" / name / f"page-{server.port}.json"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert printed_again(folder, workspace) == (0, f"{server.url}\n", "")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert not path.exists()
+    path.write_text(json.dumps({"url": server.url}))  # as after SIGKILL
+    (path.parent / "page-1.json").write_text("damaged")
+    assert printed_again(folder, workspace) == (1, "", refused)
+    assert list(path.parent.glob("page-*.json")) == []
+
+
+def test_the_file_of_a_stopped_server_does_not_lead_to_another_server(
+    tmp_path: Path, lab: Lab
+) -> None:
+    (tmp_path / "page-1.json").write_text(
+        json.dumps({"url": f"http://127.0.0.1:{lab.port}/?token=old"})
+    )
+    assert running_address(tmp_path) is None
+    with address_stored(tmp_path, lab.url):
+        assert running_address(tmp_path) == lab.url
+    assert running_address(tmp_path) is None
+
+
+def test_ctrl_c_at_any_moment_after_the_address_is_the_normal_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_photos(tmp_path / "photos", 6)
+
+    def interrupted(self: LabellingServer) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LabellingServer, "run", interrupted)
+    words = ["label", str(folder), "--backbone", "toy", "--workspace", str(tmp_path / "workspace")]
+    outcome = CliRunner().invoke(app, words)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.stderr.splitlines()[-1] == (
+        "0 labels are stored. Run the same command again to continue."
+    )
+    assert list((tmp_path / "workspace").glob("datasets/*/page-*.json")) == []
+
+
+def test_a_single_image_is_refused_with_its_folder(tmp_path: Path) -> None:
+    folder = make_photos(tmp_path / "photos", 2)
+    for command in ("label", "annotate"):
+        words = [command, str(folder / "day0" / "0000.jpg"), "--workspace", str(tmp_path / "w")]
+        outcome = CliRunner().invoke(app, words)
+        assert (outcome.exit_code, outcome.stderr) == (
+            2,
+            "embedpipe: '0000.jpg' is a single image. To label it, give its folder: "
+            f"'{folder / 'day0'}'.\n",
+        )
+    assert not (tmp_path / "w").exists()
+
+
+OPENS = {"DISPLAY": ":0"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "words", "opened"),
+    [
+        (OPENS, [], True),
+        (OPENS, ["--open"], True),
+        (OPENS, ["--no-open"], False),
+        (OPENS, ["--json"], False),
+        ({**OPENS, "CI": "true"}, [], False),
+        ({}, [], False),
+    ],
+)
+def test_the_browser_opens_by_default_in_a_terminal_with_a_display(
+    tmp_path: Path, variables: dict[str, str], words: list[str], opened: bool
+) -> None:
+    pty = pytest.importorskip("pty")
+    folder = make_photos(tmp_path / "photos", 6)
+    noted = tmp_path / "opened"
+    browser = tmp_path / "browser"  # a program that stands for the browser
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {noted}.part; mv {noted}.part {noted}\n')
+    browser.chmod(0o755)
+    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "CI")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    environment |= {"BROWSER": str(browser), **variables}
+    ours, theirs = pty.openpty()
+    command = [*COMMAND, folder, "--backbone", "toy", "--workspace", tmp_path / "w", *words]
+    with started(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while b"Press Ctrl-C to end." not in shown:
+            shown += os.read(ours, 65536)
+        end = time.monotonic() + 10
+        while opened and not noted.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+    os.close(ours)
+    assert noted.exists() == opened
+    assert (b"The page opens in your browser." in shown) == opened
+    if opened:
+        assert noted.read_text().startswith("http://127.0.0.1:")
+        assert "token=" not in noted.read_text()
 
 
 def test_an_occupied_port_is_an_error_in_one_line(lab: Lab) -> None:
