@@ -32,7 +32,8 @@ def browsing_routes(state: PageState) -> list[Route]:
     def items(request: Request) -> Response:
         if "rows" in request.query_params:
             rows = _rows(request.query_params["rows"], state.n)
-            return json_response({"items": state.entries(rows)})
+            version = state.session.version  # the items are of this or a later version
+            return json_response({"version": version, "items": state.entries(rows)})
         found = state.search.find(_query(request))
         offset = number_in(request, "offset", 0, 10**9)
         limit = number_in(request, "limit", 100, MAX_ITEMS)

@@ -80,7 +80,8 @@ def test_views_and_dialogs_have_no_violation(
     if width < 860:
         tab.press("Shift+P")
         found["panel"] = violations(tab, axe)
-    for name, keys in {"keys": "?", "trial": "Shift+T", "new class": "n"}.items():
+    dialogs = {"keys": "?", "trial": "Shift+T", "new class": "n", "classes": "Shift+C"}
+    for name, keys in (dialogs | {"confident": "Shift+A"}).items():
         tab.press(keys)
         tab.page.wait_for_timeout(100)
         found[name] = violations(tab, axe)

@@ -349,15 +349,24 @@ def test_an_accepted_suggestion_is_confirmed_or_replaced_in_single(
     assert states(lab, [row]) == ["label"]
 
 
-def test_every_act_has_a_button_with_its_key(lab: Lab, tab_on: Callable[..., Tab]) -> None:
-    tab = tab_on(lab)
-    buttons = tab.page.locator("#acts button, #classes button:last-child")
+ACTS = {
+    "Accept": "Enter", "Skip": "S", "Unsure": "⇧U", "Remove label": "Delete", "Undo": "U",
+    "More like this": "⇧L", "Enlarge": "⇧V", "Accept above 95 %": "⇧A", "Find class": "/",
+    "Classes": "⇧C", "new class": "N",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [1280, 768, 420])
+def test_every_act_has_a_visible_button_with_its_key(
+    lab: Lab, tab_on: Callable[..., Tab], width: int
+) -> None:
+    tab = tab_on(lab, width=width)
+    buttons = tab.page.locator("#acts button, #classes button:last-child").all()
     keys = {
-        each.locator("span").inner_text(): each.locator("kbd").inner_text()
-        for each in buttons.all()
+        each.locator("span").inner_text(): each.locator("kbd").text_content() for each in buttons
     }
-    assert keys == {
-        "Accept": "Enter", "Skip": "S", "Unsure": "Shift+U", "Remove label": "Delete", "Undo": "U",
-        "More like this": "Shift+L", "Enlarge": "Shift+V", "Accept above 95 %": "Shift+A",
-        "Find class": "/", "Classes": "Shift+C", "new class": "N",
-    }  # fmt: skip
+    assert keys == ACTS
+    for each in buttons:
+        box = each.bounding_box()
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= width
+        assert box["y"] + box["height"] <= 800

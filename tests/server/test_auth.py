@@ -23,10 +23,18 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 POSTS = (
-    *("/api/label", "/api/mark", "/api/undo", "/api/classes", "/api/classes/rename"),
+    *("/api/label", "/api/accept", "/api/withdraw", "/api/mark", "/api/undo", "/api/classes"),
+    *("/api/classes/rename", "/api/classes/delete"),
     *("/api/copies/skip", "/api/retrain", "/api/export", "/api/predict", "/api/new-images/add"),
 )
-READS = ("/api/choices", "/api/overview", "/api/new-images", "/api/exports/x", "/api/items?q=a")
+READS = (
+    "/api/choices",
+    "/api/confident",
+    "/api/overview",
+    "/api/new-images",
+    "/api/exports/x",
+    "/api/items?q=a",
+)
 NO_TOKEN = "the token is missing or wrong: open the address that `embedpipe label` printed."
 LABEL = json.dumps({"rows": [0], "label": "hat"}).encode()
 

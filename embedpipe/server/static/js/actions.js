@@ -14,19 +14,25 @@ const PAGE = 500;
 // fails.
 async function store(items, patch, request, started) {
   const before = items.map((item) => ({ label: item.label, state: item.state }));
-  for (const item of items) Object.assign(item, patch(item));
+  for (const item of items) Object.assign(item, patch(item), { version: Infinity });
   const response = request();
   started?.();
   try {
     const stored = await response;
+    for (const item of items) item.version = stored.version;
     refreshSoon();
     return stored;
   } catch (error) {
-    items.forEach((item, at) => Object.assign(item, before[at]));
+    items.forEach((item, at) => Object.assign(item, before[at], { version: 0 }));
     notify(`Not stored: ${error.message}`, true);
     refreshSoon();
     return null;
   }
+}
+
+// Update an item with its state at a version of the label log, unless its own change is newer.
+export function updateItem(item, { label, state }, version) {
+  if ((item.version ?? 0) <= version) Object.assign(item, { label, state });
 }
 
 // Return the number of names as text: "hat 20, shoe 15".

@@ -1,6 +1,7 @@
 // A scrollable board of tiles, selected by click, drag or keyboard. The document contains only the
 // visible tiles, so that 100,000 tiles scroll as fast as 100 tiles.
 
+import { updateItem } from "./actions.js";
 import { get, thumbnailUrl } from "./api.js";
 import { isolate, make, notify, percent } from "./dom.js";
 import { colourOf, validSuggestion } from "./status.js";
@@ -318,15 +319,16 @@ export class Board {
     const rows = shown.filter((item) => item?.outdated).map((item) => item.row).slice(0, MAX_ROWS);
     if (!rows.length) return;
     const found = await get(`/api/items?rows=${rows}`).catch(() => null);
-    if (found) this.update(found.items);
+    if (found) this.update(found);
   }
 
-  update(found) {
-    const fresh = new Map(found.map((item) => [item.row, item]));
+  update({ items, version }) {
+    const fresh = new Map(items.map((item) => [item.row, item]));
     this.items.forEach((item) => {
       const now = fresh.get(item.row);
       if (!now) return;
-      Object.assign(item, { label: now.label, state: now.state, outdated: false });
+      updateItem(item, now, version);
+      item.outdated = false;
       if (!validSuggestion(item)) Object.assign(item, { suggestion: now.suggestion, confidence: now.confidence });
     });
     this.render();

@@ -1,6 +1,6 @@
 // One image at a time.
 
-import { accept, label, mark, undo } from "./actions.js";
+import { accept, label, mark, undo, updateItem } from "./actions.js";
 import { get, pictureUrl } from "./api.js";
 import { make, notify, percent } from "./dom.js";
 import { classNames, status, validSuggestion } from "./status.js";
@@ -58,7 +58,7 @@ export class Single {
     for (const item of items) {
       const fresh = now.get(item.row);
       if (!fresh) continue;
-      Object.assign(item, { label: fresh.label, state: fresh.state });
+      updateItem(item, fresh, found.version);
       if (item !== this.item || !validSuggestion(item)) {
         Object.assign(item, { suggestion: fresh.suggestion, confidence: fresh.confidence, model: status.model?.name });
       }
@@ -195,7 +195,10 @@ export class Single {
   async undo() {
     const undone = await undo();
     if (!undone?.items.length) return;
-    for (const item of undone.items) Object.assign(this.items.find((each) => each.row === item.row) ?? {}, { label: item.label, state: item.state });
+    for (const item of this.items) {
+      const now = undone.items.find((each) => each.row === item.row);
+      if (now) Object.assign(item, { label: now.label, state: now.state, version: undone.version });
+    }
     const first = undone.items[0];
     const at = this.items.findIndex((item) => item.row === first.row);
     if (at >= 0) this.at = at;

@@ -88,7 +88,7 @@ export class TileView {
   async undo() {
     const undone = await undo();
     if (!undone?.items.length) return;
-    this.board.update(undone.items);
+    this.board.update(undone);
     const index = this.board.items.findIndex((item) => item?.row === undone.items[0].row);
     if (index >= 0) this.board.moveTo(index);
   }

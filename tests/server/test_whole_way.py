@@ -1,0 +1,81 @@
+"""From a folder with nasty files to predictions, by mouse alone and by keyboard alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from embedpipe.labels.exchange import formats
+from tests.server.conftest import Lab, make_photos
+from tests.server.tabs import ROW, Tab, kind_of
+
+
+def nasty(folder: Path) -> Path:
+    """Make 200 photos in folders below folders, and files that are no photos."""
+    make_photos(folder / "2024" / "été", 200)
+    (folder / "2024" / "broken.jpg").write_bytes(b"not an image")
+    (folder / "2024" / "empty.jpg").write_bytes(b"")
+    (folder / "notes.txt").write_text("no photo")
+    (folder / ".hidden").mkdir()
+    Image.new("RGB", (8, 8)).save(folder / ".hidden" / "x.jpg")
+    return folder
+
+
+def label_by_mouse(tab: Tab) -> None:
+    row, kind = tab.row(), kind_of(tab.text(".about .path"))
+    if kind in tab.classes():
+        tab.page.locator("#classes button", has=tab.page.get_by_text(kind, exact=True)).click()
+    else:
+        tab.page.click("#classes button:last-child")
+        tab.page.fill("#class-name", kind)
+        tab.page.click("#class-ok")
+    tab.wait(f"row => ({ROW})() !== row", row)
+
+
+def click(tab: Tab, name: str) -> None:
+    tab.page.locator("#acts button", has=tab.page.get_by_text(name, exact=True)).click()
+
+
+@pytest.mark.parametrize("by", ["mouse", "keyboard"])
+def test_from_photos_to_predictions(
+    tmp_path: Path, open_lab: Callable[..., Lab], tab_on: Callable[..., Tab], by: str
+) -> None:
+    mouse = by == "mouse"
+    lab = open_lab(nasty(tmp_path / "photos"))
+    assert len(lab.session.ids) == 200
+    tab = tab_on(lab)
+    for _ in range(60):
+        label_by_mouse(tab) if mouse else tab.label_next()
+    tab.settled()
+    labels = lab.labels()
+    assert labels == {path: kind_of(path) for path in labels}
+    assert len(labels) == 60
+    tab.wait("() => !document.querySelector('#progress').textContent.includes('training')")
+
+    click(tab, "Accept above 95 %") if mouse else tab.press("Shift+A")
+    tab.wait("() => document.querySelectorAll('#confident-board .tile img').length > 3")
+    n = int(tab.text("#confident-ok").split()[1])
+    tab.page.click("#confident-ok") if mouse else tab.press("Enter")
+    tab.progress(f"{n} accepted")
+    click(tab, "Undo") if mouse else tab.press("u")
+    undone = f"Undone: accepted {n} suggestions"
+    tab.wait("text => document.querySelector('#message').textContent === text", undone)
+    assert lab.get("/api/status").json()["accepted"] == 0
+    assert lab.labels() == labels
+
+    tab.page.click("nav a[data-view=review]") if mouse else tab.press("Shift+R")
+    tab.wait("() => /checked/.test(document.querySelector('.review .empty')?.textContent)")
+    tab.page.click("#export") if mouse else tab.press("Shift+E")
+    tab.wait("() => document.querySelector('#exported').textContent.includes(' in ')")
+    (path,) = (tmp_path / "embedpipe-exports").iterdir()
+    back = {item.path: item.label for item in formats["imagefolder"].read(path)}
+    assert back == labels
+
+    photo = next(path for path in lab.session.ids if path not in labels)
+    tab.page.click("#try-model") if mouse else tab.press("Shift+T")
+    tab.page.set_input_files("#trial-file", lab.folder / photo)
+    tab.wait("() => document.querySelector('#trial-answer li')")
+    assert tab.text("#trial-answer li").split()[0] == kind_of(photo)
