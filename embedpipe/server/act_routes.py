@@ -44,7 +44,7 @@ def label_routes(state: PageState) -> list[Route]:
         has_list = body.get("labels") is not None
         names = texts_in(body, "labels", len(rows)) if has_list else text_in(body, "label")
         suggestions = _suggestions(body, len(rows))
-        for name in {*names} if has_list else {names}:
+        for name in {*names} if isinstance(names, list) else {names}:
             await run_in_threadpool(_check_new_class, session, name, body)
         model = text_in(body, "model") if body.get("model") is not None else None
         return json_response(
