@@ -197,6 +197,7 @@ def export(
 
     format_ = formats[form]
     _check_export(format_, everything, link, image_url, classes or ())
+    format_.check_path(output)  # before images are read
     predicted: dict[str, Labelled] = {}
     if predictions is not None:
         _check_predictions(format_)

@@ -277,9 +277,9 @@ def _gather(
         first = failures[0]
         if dataset.listed and len(dataset) == 1:
             raise DatasetError(sentence_about(dataset.source.path(first.path), first.error))
+        name = "" if dataset.listed else f" of {dataset.name!r}"
         raise DatasetError(
-            f"none of the {len(dataset)} images of {dataset.name!r} could be embedded. "
-            f"{first.message}"
+            f"none of the {len(dataset)} images{name} could be embedded. {first.message}"
         )
     content_ids = scanned.content_ids.take(pa.array(rows))
     keep = not dataset.listed

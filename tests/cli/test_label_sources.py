@@ -266,6 +266,17 @@ def test_a_wrong_suffix_is_a_usage_error_before_any_work(
     message = "embedpipe: p.xlsx is not a table: its name must end in .csv, .jsonl or .parquet."
     for line in (["predict", flat, "--model", tmp_path / "none"], ["select", flat, "-n", 2]):
         assert call(*line, "--output", "p.xlsx").error() == (2, message)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "x.txt").touch()
+    line = ["labels", "export", flat, "--predictions", "m", "--output"]
+    assert call(*line, "p.xlsx", "--format", "csv").error() == (
+        2,
+        "embedpipe: the format csv writes a file that ends in .csv, not p.xlsx.",
+    )
+    assert call(*line, tmp_path / "tree", "--format", "imagefolder").error() == (
+        1,
+        f"embedpipe: {tmp_path / 'tree'} already exists. Remove it, or choose another path.",
+    )
     assert not (tmp_path / "workspace").exists()
 
 

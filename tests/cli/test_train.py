@@ -73,3 +73,10 @@ def test_a_single_damaged_file_is_named_by_its_path(
         1,
         f"embedpipe: `{damaged}` is not an image in a supported format.",
     )
+    other = damaged.with_name("other.jpg")
+    other.write_bytes(b"")
+    assert call("predict", damaged, other, "--model", head, "--quiet").error() == (
+        1,
+        "embedpipe: none of the 2 images could be embedded. `damaged.jpg` is not an image in a "
+        "supported format.",
+    )

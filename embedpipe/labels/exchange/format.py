@@ -245,14 +245,20 @@ class Format:
             raise FormatError(f"cannot write {path}: {error.strerror or error}.") from error
         return path
 
+    def check_path(self, path: Path) -> None:
+        """Refuse a file with another suffix, and a folder that is not empty, before an export."""
+        if not self.suffix:
+            _check_free(path)
+        elif path.suffix.lower() != self.suffix:
+            raise UsageError(
+                f"the format {self.name} writes a file that ends in {self.suffix}, not {path}."
+            )
+
     def _check_usage(
         self, path: Path, open_image: OpenImage | None, options: Mapping[str, Any]
     ) -> None:
         _check_options(self.name, options, self.write_options)
-        if self.suffix and path.suffix.lower() != self.suffix:
-            raise UsageError(
-                f"the format {self.name} writes a file that ends in {self.suffix}, not {path}."
-            )
+        self.check_path(path)
         if self.needs_images and open_image is None and options.get("link_to") is None:
             raise UsageError(f"the format {self.name} contains the images. Give `open_image`.")
 
@@ -283,6 +289,12 @@ class Format:
         return found
 
 
+def _check_free(path: Path) -> None:
+    """Refuse a path for a new folder if something is there, except for an empty folder."""
+    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+        raise FormatError(f"{path} already exists. Remove it, or choose another path.")
+
+
 @contextlib.contextmanager
 def _atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary file that replaces `path` at the end."""
@@ -299,8 +311,7 @@ def _atomic_file(path: Path) -> Iterator[Path]:
 def _atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder that becomes `path`, or is removed after an error."""
     # A killed writer leaves only a hidden folder beside `path`.
-    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
-        raise FormatError(f"{path} already exists. Remove it, or choose another path.")
+    _check_free(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = temporary_path(path)
     unfinished.mkdir()
