@@ -37,7 +37,7 @@ def _escaped(character: str) -> str:
 
 
 def sentence_about(path: str, clause: str) -> str:
-    """Return a sentence about an image, from a clause about "it".
+    """Return a sentence about an image, from a clause in which "it" is the image.
 
     Examples
     --------

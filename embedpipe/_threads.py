@@ -69,7 +69,8 @@ _limit = _Limit()
 
 
 def _set(library: Any, count: int) -> None:
-    # threadpoolctl 3.8 ignores calls from all threads but the first one.
+    # `set_num_threads` of threadpoolctl 3.8 ignores calls from all threads but the first one, so
+    # the function that it wraps is called.
     getattr(library, "_real_set_num_threads", library.set_num_threads)(count)
 
 

@@ -82,7 +82,7 @@ def _malloc_trim() -> Callable[[int], int] | None:
 T = TypeVar("T")
 
 BYTES_PER_PIXEL, BYTES_PER_DEEP_PIXEL = 8, 16
-"""Bytes of memory for a pixel during decoding: of usual images, and of 16-bit colour."""
+"""Bytes of memory per pixel during decoding: for most images, and for images of 16-bit colour."""
 
 LARGE = 128 << 20
 """Bytes of a decoded image above which freed memory is returned to the system."""
@@ -108,7 +108,7 @@ class Picture:
     """A decoded image.
 
     `rgb` is upright 8-bit RGB. `size` is the upright width and height before a reduced decoding.
-    Each of `remarks` is a clause about "it".
+    Each remark is a clause in which "it" is the image, such as "its animation is damaged".
     """
 
     rgb: Image.Image
@@ -118,8 +118,8 @@ class Picture:
 
 def decoded(data: bytes, use: Callable[[Picture], T], *, shrink: int | None = None) -> T:
     """Decode an image file, and return the result of `use` for the decoded image."""
-    # The image counts against the budget of memory until `use` returns. If memory is short, it is
-    # decoded once more, with the whole budget. `shrink` allows a JPEG to be decoded at a half, a
+    # The image counts against the budget of memory until `use` returns. After a MemoryError, it
+    # is decoded once more, with the whole budget. `shrink` allows a JPEG to be decoded at a half, a
     # quarter or an eighth of its size; its sides keep at least `shrink` pixels.
     if not data:
         raise DecodeError(f"it is empty. {COPY_AGAIN}")
@@ -194,7 +194,7 @@ def is_plain(data: bytes) -> bool:
 
 
 def is_same_by_older_rule(data: bytes) -> bool:
-    """Return whether a file's header shows that older rules give the pixels of `COLOUR_RULE`."""
+    """Return whether, by the file's header, older rules give the same pixels as `COLOUR_RULE`."""
     return _by_header(data, is_same_in_older_rule)
 
 

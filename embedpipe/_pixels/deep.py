@@ -42,7 +42,7 @@ _MIN_IS_WHITE, _SIGNED = 0, 2
 
 @dataclass(frozen=True)
 class _Scale:
-    """The range from black to white: all unsigned integers of `bits` bits, or `low` to `high`."""
+    """The range from black to white: integers of `bits` bits; if `bits` is 0, `low` to `high`."""
 
     bits: int = 0
     low: float = 0.0
@@ -137,7 +137,7 @@ def deep_colour(image: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image, l
 
 
 def _bit_scale(largest: int, stated: int | None, full: int) -> tuple[_Scale, list[str]]:
-    """Return the scale of unsigned values up to `largest` in samples of `full` bits."""
+    """Return the scale of values from 0 to `largest` in samples of `full` bits, and remarks."""
     if stated is not None and largest < 1 << stated:
         return _Scale(bits=stated), []
     bits = next(bits for bits in sorted({*BITS, full}) if largest < 1 << bits)
@@ -165,7 +165,9 @@ def _stated_bits(image: ImageFile.ImageFile, tags: Tags) -> int | None:
 
 
 def _float_scale(image: Image.Image, tags: Tags) -> tuple[_Scale, list[str]]:
-    """Return the scale of floats: as stated, else 0 to the smallest usual white that fits."""
+    """Return the scale of floats, and remarks."""
+    # The scale is the stated range, or else 0 to the smallest usual white that fits. If no usual
+    # white fits, it is the range of the values.
     low, high, finite = _extremes(_strips(image, signed=False))
     remarks = [] if finite else ["it has values that are not finite; they become black"]
     stated = _first(tags.get(_S_MIN)), _first(tags.get(_S_MAX))

@@ -179,7 +179,7 @@ _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
 class DecodeError(Exception):
-    """An image file that cannot be decoded; the message is a clause about "it"."""
+    """An image file that cannot be decoded; the message is a clause in which "it" is the image."""
 
 
 @functools.cache

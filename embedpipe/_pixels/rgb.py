@@ -37,7 +37,7 @@ def to_rgb(opened: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image, list[
         return image, remarks
     if image.mode == "LAB":
         return _in_strips(image, _lab_converter()), remarks
-    if image.has_transparency_data or image.mode == "La":  # "La" is missing in Pillow's own list
+    if image.has_transparency_data or image.mode == "La":  # Pillow's test omits "La"
         if _is_invisible(image):
             remarks.append("it is fully transparent and becomes white")
         return _in_strips(image, _over_white), remarks
@@ -45,7 +45,8 @@ def to_rgb(opened: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image, list[
 
 
 def is_same_in_older_rule(image: ImageFile.ImageFile) -> bool:
-    """Return whether older rules agree with `COLOUR_RULE`: 8 bits, no transparent colour."""
+    """Return whether older rules give the same pixels as `COLOUR_RULE` for this image."""
+    # They do for 8 bits per sample without a transparent colour, and for palettes.
     modes = ("1", "L", "P", "RGB", "LA", "RGBA", "CMYK", "YCbCr")
     return (
         image.mode in modes

@@ -188,7 +188,7 @@ def named_by(registry: R) -> R:
 
 def build(registry: Registry[Any], spec: str | Term, /, **options: Any) -> Any:
     """Make an object from a spec string and more `options`; no option may be in both."""
-    # A class with a class method `from_spec(term)` parses the text in brackets itself.
+    # A class with a class method `from_spec(term)` builds the object from the parsed term itself.
     term = parse_spec(spec, registry.kind, registry) if isinstance(spec, str) else spec
     maker, owner = registry[term.name], f"{registry.kind} {term.name!r}"
     twice = [name for name, _ in term.options if name in options]

@@ -78,7 +78,7 @@ class Comparison:
 
 
 def parse_spec(text: str, kind: str = "strategy", names: Container[str] = ()) -> Term:
-    """Parse the spec string of a `kind` of object; known `names` may have any characters."""
+    """Parse a spec string; `kind` is for messages, and names in `names` may have any character."""
     reader = _Reader(text, kind)
     name = text.partition("(")[0].rstrip()
     return reader.whole(name if name in names else "")

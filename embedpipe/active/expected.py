@@ -21,8 +21,9 @@ MAX_ROWS = 5000
 """Maximum unlabelled rows that a loop predicts for the estimate."""
 
 COEFFICIENTS = (-0.131, 0.406, 1.223, -0.726)
-"""Weights of the log-odds that are added: a constant, the cross-validated accuracy, and the mean
-confidence on the unlabelled and on the held-out rows.
+"""Weights of the terms whose sum is the expected log-odds: the constant 1, and the log-odds of the
+cross-validated accuracy, of the mean confidence on the unlabelled rows, and of the mean confidence
+on the held-out rows.
 
 See ``docs/explanation/expected-accuracy.md``.
 """
@@ -37,10 +38,10 @@ STEPS = 60
 """Bisections in the search for the shift of the confidences."""
 
 MIN_SHARE, MAX_SHARE = 0.02, 0.995
-"""Range of the shares whose log-odds are combined."""
+"""Range to which shares are clipped before their log-odds are computed."""
 
 TINY = 1e-6
-"""Distance of probabilities from 0 and 1, so that their log-odds are finite."""
+"""Minimum distance of probabilities from 0 and 1, so that their log-odds are finite."""
 
 FEW_LABELS = "Label at least two images of each of two classes."
 ALL_LABELLED = "All images have a label."
@@ -118,9 +119,9 @@ def expected_on_rows(
     held_out: HeldOutPredictions | None,
     labelled: NDArray[np.int64],
 ) -> ExpectedAccuracy:
-    """Return the expected accuracy on the candidates of a trainer without the labelled rows.
+    """Return the expected accuracy on the unlabelled candidates of a trainer.
 
-    At most 5,000 random candidates are predicted. The seed of the trainer draws them.
+    At most 5,000 of them are predicted, drawn at random with the seed of the trainer.
     """
     rows = np.setdiff1d(trainer.candidates, labelled, assume_unique=True)
     count = rows.size
@@ -199,7 +200,7 @@ def _share(odds: float) -> float:
 def _confusion(
     probabilities: NDArray[np.floating[Any]], confidence: NDArray[np.float64], value: float
 ) -> NDArray[np.float64]:
-    """Return the (C, C) expected numbers of rows, true × predicted, with this share right."""
+    """Return the (C, C) expected numbers of rows, true × predicted; the share `value` is right."""
     predicted = probabilities.argmax(axis=1)  # (u,)
     right = _shifted(confidence, value)  # (u,) probability of a right prediction
     C = probabilities.shape[1]
@@ -208,7 +209,7 @@ def _confusion(
         rows = np.flatnonzero(predicted == code)
         others = probabilities[rows].astype(np.float64)  # (p, C)
         others[:, code] = 0.0
-        # A prediction with the confidence 1 is wrong in favour of any other class.
+        # If a wrong prediction had the confidence 1, all other classes are equally likely.
         others += TINY * (np.arange(C) != code)
         others *= ((1.0 - right[rows]) / others.sum(axis=1))[:, None]
         confusion[:, code] = others.sum(axis=0)
