@@ -240,8 +240,7 @@ def export(
     missing = Counter(item.status for item in items if not _contains(format_, item))
     by_prediction = sum(item.is_only_predicted for item in exported)
     below = sum(path not in current for path in unsure)
-    text = f"{output}: {len(exported)} items"
-    text += f", {by_prediction} of them only predicted" if by_prediction else ""
+    text = f"{output}: {len(exported)} items{_parts(exported)}"
     for status in ("skip", "unsure"):
         text += f"; {missing[status]} {status} left out" if missing[status] else ""
     text += f"; {format_left_out(below, min_confidence)}" if below else ""
@@ -252,6 +251,15 @@ def export(
         "output": str(output),
     }
     session.finish(result, text)
+
+
+def _parts(exported: Sequence[Labelled]) -> str:
+    """Return the numbers of exported items without a person's label, as text."""
+    counts = {
+        "only predicted": sum(item.is_only_predicted for item in exported),
+        "accepted suggestions": sum(item.status == "accepted" for item in exported),
+    }
+    return "".join(f", {count} of them {kind}" for kind, count in counts.items() if count)
 
 
 def _check_export(

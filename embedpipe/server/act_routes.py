@@ -41,10 +41,12 @@ def label_routes(state: PageState) -> list[Route]:
     async def label(request: Request) -> Response:
         body = await body_of(request)
         rows = rows_in(body, state.n)
-        has_list = body.get("labels") is not None
-        names = texts_in(body, "labels", len(rows)) if has_list else text_in(body, "label")
+        if body.get("labels") is None:
+            names = [text_in(body, "label")] * len(rows)
+        else:
+            names = texts_in(body, "labels", len(rows))
         suggestions = _suggestions(body, len(rows))
-        for name in {*names} if isinstance(names, list) else {names}:
+        for name in dict.fromkeys(names):
             await run_in_threadpool(_check_new_class, session, name, body)
         model = text_in(body, "model") if body.get("model") is not None else None
         return json_response(

@@ -410,7 +410,8 @@ def test_accepted_suggestions_do_not_train_and_keep_their_status_in_tables(
     items = {item.path: item for item in formats["csv"].read(output)}
     assert items["z.jpg"] == Labelled("z.jpg", "hat", "accepted", who="ann")
     tree = tmp_path / "tree"
-    assert call("labels", "export", filled, "--format", "imagefolder", "--output", tree).status == 0
+    exported = call("labels", "export", filled, "--format", "imagefolder", "--output", tree)
+    assert exported.out == (f"{tree}: 5 items, 1 of them accepted suggestions; 1 skip left out\n")
     assert (tree / "hat" / "z.jpg").exists()
     monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "elsewhere"))
     assert call("labels", "import", filled, output, "--format", "csv").status == 0

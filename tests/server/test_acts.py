@@ -218,6 +218,32 @@ def test_many_images_and_labelled_images_ask_first(
     tab.wait("() => document.querySelector('#counts').textContent === 'hat1cap2'")
 
 
+def test_review_replaces_several_labels_in_one_act(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+    right = {row: kind_of(path) for row, path in enumerate(lab.session.ids)}
+    wrong = {5: "red", 7: "blue"}
+    for row, name in {**right, **wrong}.items():
+        lab.session.label([row], name if right[row] != wrong.get(row) else "green")
+    before = lab.labels()
+    version = lab.session.version
+    tab = tab_on(lab)
+    tab.press("Shift+R")
+    tab.wait("() => document.querySelectorAll('.review .tile img').length > 1")
+    tab.press("Shift+ArrowRight")
+    assert sorted(rows_of(tab.page.locator(".tile[aria-selected=true]"))) == [5, 7]
+    act(tab, "Accept")
+    wait_for_dialog(tab, "ask-dialog")
+    assert tab.text("#ask-title") == "Replace the labels of 2 images by the suggestions?"
+    tab.page.click("#ask-ok")
+    wait_for_states(lab, [5, 7], ["label", "label"])
+    tab.wait("() => document.querySelectorAll('#ask-dialog[open]').length === 0")
+    tab.settled()
+    assert lab.labels() == {path: kind_of(path) for path in lab.session.ids}
+    assert [event.kind for event in lab.log.events(after=version)] == ["label", "label"]
+    tab.press("u")
+    message(tab, "Undone: labelled 2 images")
+    assert lab.labels() == before
+
+
 def test_shift_click_adds_a_range(lab: Lab, tab_on: Callable[..., Tab]) -> None:
     tab = tab_on(lab)
     tab.press("Shift+F", "Escape")
