@@ -82,7 +82,7 @@ class FeCAMHead(ExactHead):
     most 13 MB. `partial_fit` takes O(n d min(m, d)) time for n new rows, plus O(d min(m, d)²) for
     each class. Prediction takes O(d R) time for each row.
 
-    Unlike the paper, the shrinkage has no off-diagonal part.
+    Unlike in the paper, the shrinkage has no off-diagonal part.
 
     References
     ----------
@@ -91,8 +91,8 @@ class FeCAMHead(ExactHead):
 
     Examples
     --------
-    Two elongated classes; each query is equally far from both means, and lies along one
-    class:
+    Two elongated classes; each query is equally far from both means, and lies on the long axis of
+    one class:
 
     >>> X = [[-2, -2], [2, 2], [-0.1, 0.1], [0.1, -0.1], [2, -2], [6, 2], [3.9, 0.1], [4.1, -0.1]]
     >>> head = FeCAMHead(0.1, beta=1.0, normalize=False)
@@ -169,7 +169,7 @@ class FeCAMHead(ExactHead):
         return self
 
     def _choose(self, sample: Sample, scored: NDArray[np.intp]) -> float:
-        """Return the shrinkage with the least loss on the scored rows with the lowest digests."""
+        """Return the shrinkage with the least loss on at most 500 scored rows, chosen by digest."""
         if not isinstance(self.shrinkage, str):
             return float(self.shrinkage)
         if not len(scored):
@@ -213,7 +213,7 @@ class FeCAMHead(ExactHead):
 
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
         if not self.normalize:
-            dtype = np.float64  # products of long rows overflow float32
+            dtype = np.float64  # products of rows with large norms overflow float32
         powers = self._transformed(self._scaled(rows, dtype, offset))  # (b, d)
         logits: Array = np.full((len(powers), len(self.classes_)), -np.inf, dtype=dtype)
         for k, gaussian in self._gaussians(self.shrinkage_):
@@ -221,7 +221,7 @@ class FeCAMHead(ExactHead):
         return logits
 
     def _gaussians(self, shrinkage: float) -> list[tuple[int, ClassGaussian]]:
-        """Return the number and the distribution of each class that has rows."""
+        """Return the code and the distribution of each class that has rows."""
         return [
             (k, ClassGaussian(scatter, shrinkage))
             for k, scatter in enumerate(self._scatters())
@@ -294,7 +294,8 @@ class ClassGaussian:
     S is the scatter, v the mean of its diagonal, and g > 0 the shrinkage. R is ``S + g v I`` scaled
     to a diagonal of ones. The squared distance of x is ``(x - mean)' R^-1 (x - mean)``. R is never
     computed: with s² the diagonal of ``S + g v I`` and ``z = s (x - mean)``, the squared distance
-    is ``z' (S + g v I)^-1 z``. For equal rows, R^-1 is (1 + g) / g times the identity.
+    is ``z' (S + g v I)^-1 z``. If all rows are equal, S is 0, and R^-1 is defined as (1 + g) / g
+    times the identity.
     """
 
     def __init__(self, scatter: ClassScatter, shrinkage: float) -> None:
@@ -326,11 +327,11 @@ class ClassGaussian:
         offsets = rows - self.mean  # (m, d)
         growth = self.count / np.maximum(self.count - weights, ROUNDING * self.count)  # (m,)
         squares = np.square(offsets).sum(axis=1)  # (m,)
-        distances = (1.0 + 1.0 / self.shrinkage) * np.square(growth) * squares  # (m,): if S is 0
+        distances = (1.0 + 1.0 / self.shrinkage) * np.square(growth) * squares  # (m,): for S = 0
         if not len(self.values):
             return np.asarray(distances)
         removed = weights * growth / self.unit  # (m,): the factor of z z', in units of v
-        variance = 1.0 - removed * squares / offsets.shape[1]  # (m,): the new v, in units of v
+        variance = 1.0 - removed * squares / offsets.shape[1]  # (m,): v without the row, in v
         some = np.flatnonzero(variance > ROUNDING)
         offsets, removed, floor = offsets[some], removed[some], self.shrinkage * variance[some]
         variances = np.maximum(

@@ -61,7 +61,8 @@ def save_head(head: Any, path: str | Path, *, metadata: dict[str, Any] | None = 
         "metadata": metadata or {},
     }
     try:
-        header = json.loads(json.dumps(header))  # as when the file is read: every key is a string
+        # The digest is of the header as `load_head` reads it, where every key is a string.
+        header = json.loads(json.dumps(header))
         text = json.dumps({**header, "sha256": _digest(header, tensors)}, sort_keys=True)
     except TypeError as error:
         raise UsageError(f"a head's parameters and metadata must be plain JSON: {error}.") from None
@@ -92,7 +93,7 @@ def load_head(path: str | Path) -> tuple[Any, dict[str, Any]]:
     if header.pop("sha256", None) != _digest(header, tensors):
         raise DamagedFileError(f"{path} was altered: its content does not match its digest.")
     name = str(header.get("head"))
-    if name not in heads:  # `heads[name]` would import the module of a "module:Class"
+    if name not in heads:  # `heads["module:Class"]` would import that module
         raise UsageError(
             f"{path} holds the head {name!r}, which is not registered. Install the package that "
             "has it, or import the module that registers it (--import MODULE)."

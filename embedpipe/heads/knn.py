@@ -22,7 +22,10 @@ DEFAULT = 5
 """Number of neighbours if no row can be left out."""
 
 MIN_SQUARED_DISTANCE = 1e-6
-"""Minimum squared distance, as a share of the squared norm; less is a rounding error."""
+"""Minimum squared distance, as a share of the squared norm of the nearest row.
+
+A smaller distance is a rounding error.
+"""
 
 
 class KNNHead(ExactHead):
@@ -135,7 +138,8 @@ class KNNHead(ExactHead):
         def work(part: slice) -> None:
             away, near = self._search(self.rows_[scored[part]], k + 1)  # (b, k + 1)
             own = near == scored[part, None]
-            # The search can return more than k copies of a row in place of the row itself.
+            # If more than k other rows equal this row, the search can omit the row itself. Then
+            # the last result is dropped.
             own[~own.any(axis=1), -1] = True
             squared[part] = away[~own].reshape(-1, k)
             neighbours[part] = near[~own].reshape(-1, k)

@@ -21,15 +21,15 @@ STRENGTHS = (0.0, 0.1, 0.3, 1.0)
 """Candidate weights of the normal distributions; the last is the default."""
 
 MIN_GAIN = 5.0
-"""Minimum gain of another strength over the default, in nats of log-loss."""
+"""Minimum decrease of the total log-loss, in nats, for which a strength replaces the default."""
 
 N_FOLDS = 5
 
 STEPS = 5
-"""Rounds of expectation-maximisation; more rounds drift away from the labels."""
+"""Steps of expectation-maximisation; with more steps, the classes drift away from the labels."""
 
 LABELLED_SHARE = 0.05
-"""Minimum total weight of the labelled rows, as a share of the unlabelled rows."""
+"""Minimum total weight of the labelled rows, as a share of the number of unlabelled rows."""
 
 MIN_VARIANCE = 1e-6
 """Minimum variance along an axis, as a share of the mean variance."""
@@ -53,7 +53,7 @@ class LabelPropagationHead(LinearHead):
     n_components
         Number of principal axes.
     max_unlabelled
-        Maximum unlabelled rows; a random sample of more rows is used.
+        Maximum unlabelled rows. If there are more, a random sample of this size is used.
     seed
         Seed of the sample; None is the seed of the run, or 0 without a run.
     class_weight, normalize
@@ -76,7 +76,7 @@ class LabelPropagationHead(LinearHead):
 
     Notes
     -----
-    The classes share one diagonal covariance, so that logits are linear. The gain over
+    The classes share one diagonal covariance, so that logits are linear. The gain in accuracy over
     `LogisticHead` is largest with tens of labels and zero from about 1,000 labels.
 
     A fit takes O(N d r + N r K) time for N unlabelled rows of length d, r axes and K classes. It
@@ -241,7 +241,10 @@ def _log_probabilities(logistic: LogisticHead, rows: Float32) -> Float64:
 def _choose(
     held_out: list[Float64], codes: NDArray[np.intp], weights: Float64
 ) -> tuple[float, float]:
-    """Return the strength and temperature of least log-loss; prefer the default if it is close."""
+    """Return the strength with the least log-loss, and its temperature.
+
+    A strength replaces the default only if its log-loss is lower by `MIN_GAIN`.
+    """
     if not len(codes):
         return STRENGTHS[-1], 1.0
     losses, temperatures = [], []
@@ -318,7 +321,7 @@ def fit_gaussians(
 
     The memberships of a row of the pool are ``softmax(predicted - strength * distance² / 2)``, with
     distances in standard deviations. A labelled row is a member of its class. Each row needs 8·K
-    bytes, and each round takes O((N + n) r K) time.
+    bytes, and each step takes O((N + n) r K) time.
     """
     n_classes = predicted.shape[1]
     share = max(1.0, LABELLED_SHARE * len(pool) / len(rows))

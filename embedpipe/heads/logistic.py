@@ -37,8 +37,9 @@ SHARPEN_PRIOR, SHARPEN_ROWS = 300.0, 500
 """Weight, in rows, of a prior against temperatures below 1, and minimum number of held-out rows for
 such temperatures.
 
-A fit to four fifths of the labels is less confident than the head. So the best temperature of that
-fit is too low for the head.
+The held-out rows are predicted by fits to four fifths of the labels. These fits are less confident
+than the head, which is fitted to all labels. So the best temperature of the fits is too low for the
+head.
 """
 
 ABSENT = 20.0
@@ -55,9 +56,9 @@ class LogisticHead(LinearHead):
     ----------
     C
         Inverse strength of the penalty. ``"auto"`` chooses C by five-fold cross-validation, with a
-        prior that dominates for few rows. If no class has two distinct rows, C is the centre of the
-        prior. For n scaled rows, this centre is 60,000 / (n * variance), rounded to the nearest
-        half decade.
+        prior on C that dominates for few rows. If no class has two distinct rows, C is the centre
+        of the prior. For n scaled rows, this centre is 60,000 / (n * variance), rounded to the
+        nearest half decade.
     warm_start
         Whether `fit` starts from the last solution. Such a fit needs fewer steps and gives the same
         optimum, up to `tol`.
@@ -66,8 +67,8 @@ class LogisticHead(LinearHead):
     max_iter
         Maximum steps of the final fit in float32, and again in float64.
     tol
-        The final fit stops when the predicted decrease is at most ``tol ** 2`` times the objective.
-        If `tol` is below 1e-4, the fit is finished in float64.
+        The final fit stops when the predicted decrease of the objective is at most ``tol ** 2``
+        times the objective. If `tol` is below 1e-4, the fit is finished in float64.
 
     Attributes
     ----------
@@ -169,7 +170,8 @@ class LogisticHead(LinearHead):
     def features(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """Return the (n, d + 1) inputs of the linear layer: scaled rows, then 1 for the intercept.
 
-        Strategies such as ``logdet_bald`` use `features` and `prior_precision` of any head.
+        Strategies such as ``logdet_bald`` use `features` and `prior_precision` of any head
+        that has both.
         """
         check_is_fitted(self)
         rows = validated(self, X, reset=False)

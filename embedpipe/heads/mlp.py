@@ -63,8 +63,9 @@ class MLPHead(EmbeddingHead):
     warm_start
         Whether `fit` starts from the weights of the last fit.
     keep_optimiser
-        Whether the head keeps the state of AdamW, and continues from it with the initial learning
-        rate. The head is then three times as large.
+        Whether the head keeps the state of AdamW. A later call that starts from the current weights
+        continues from this state, but with the initial learning rate. The head is then three times
+        as large.
     stochastic_pred
         Whether probabilities are the mean over `mc_samples` draws of the dropped units (Monte
         Carlo dropout). Every row has the same draws.
@@ -171,7 +172,8 @@ class MLPHead(EmbeddingHead):
                 self._hidden, masks, self.coef_, self.intercept_, self.temperature_
             )
             mean = draws.from_hidden(hidden).mean(axis=0, dtype=np.float64)  # (b, K)
-            # The draws include the temperature, by which the caller divides the logits.
+            # The draws are already divided by the temperature. The caller divides by it again, so
+            # multiply by it here.
             return np.asarray(self.temperature_ * np.log(mean + 1e-30), dtype=dtype)
         return np.asarray(hidden @ self.coef_ + self.intercept_, dtype=dtype)
 

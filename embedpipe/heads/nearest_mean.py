@@ -77,7 +77,7 @@ def _scale(counts: Float64, centred: Float64, rows: Float64, codes: NDArray[np.i
     """Return the initial temperature: twice the variance of the rows along the class means.
 
     Two normal distributions of variance v along the line between their means have the log-odds
-    ``|difference of squared distances| / (2 v)``.
+    ``(difference of squared distances) / (2 v)``, so the temperature is 2 v.
     """
     present = centred[counts > 0.0]  # (K, d)
     between = float(np.square(present).sum())

@@ -55,7 +55,7 @@ class RandomProjectionRidgeHead(RidgeHead):
     Notes
     -----
     W, (d, features), is recomputed from the seed and not saved. The first phase of the paper, which
-    adapts the network, is omitted.
+    adapts the backbone, is omitted.
 
     With F features and up to 2,000 distinct rows, a fit to n rows of length d takes O(n d F + n² F)
     time. With more rows it takes O(n d F + n F² + F³) time and 40·F² bytes.
@@ -100,7 +100,7 @@ class RandomProjectionRidgeHead(RidgeHead):
 
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
         if not self.normalize:
-            dtype = np.float64  # products of long rows overflow float32
+            dtype = np.float64  # products of rows with large norms overflow float32
         features = self._projected(self._scaled(rows, dtype, offset))  # (b, F)
         return np.asarray(features @ self.coef_.T.astype(dtype) + self.intercept_.astype(dtype))
 

@@ -123,7 +123,7 @@ class RidgeFit:
     left_out: Float64
     """(m, K) scores of the sample's rows, each from a fit without that row."""
     half: Float64
-    """(K, r) weights in the coordinates of the root of the inverse."""
+    """(K, r) weights before the second product with the root; see `RidgeSolver`."""
     back: Callable[[Float64], Float64]
     """Turns `half` into (K, d) weights."""
 
@@ -150,7 +150,7 @@ class RidgeSolver:
         self.targets = np.eye(len(self.shares))[sample.codes]  # (m, K)
 
     def best(self, shares: Float64, scored: NDArray[np.intp]) -> RidgeFit:
-        """Return the fit with the least leave-one-out error; of a tie, the strongest penalty.
+        """Return the fit with the least leave-one-out error; ties go to the strongest penalty.
 
         `shares` are the candidate penalties, ascending, as shares of the energy.
         """
