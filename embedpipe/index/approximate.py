@@ -34,7 +34,7 @@ BUILDING = 64
 """Candidates that are examined when a vector is added to the graph."""
 
 BLOCK = 1 << 16
-"""Maximum vectors that are added at once."""
+"""Maximum vectors that are added at once, and maximum vectors of the training sample."""
 
 CANDIDATES = 4
 """Candidates for each requested neighbour."""
@@ -51,7 +51,8 @@ class Approximate:
 
     `kind` is ``"ivf"``, an inverted file (at most 140 bytes per vector), or ``"hnsw"``, a
     hierarchical graph (290 bytes). Results do not depend on the number of threads: the lists come
-    from `kmeans`, one thread adds the vectors in order, and the size of each search is fixed.
+    from `kmeans`, one thread adds the vectors in order, and each call of FAISS searches for a fixed
+    number of vectors.
 
     References
     ----------

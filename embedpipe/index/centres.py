@@ -95,7 +95,8 @@ class Bounds:
     """Bounds on the squared distances of m items to the nearest centre they were compared with.
 
     If `upper` equals `lower`, both are the true squared distance. Otherwise `near` is certainly the
-    nearest centre, and its squared distance is between `lower` and `upper`. An item takes 32 bytes.
+    nearest of these centres, and its squared distance is between `lower` and `upper`. An item takes
+    32 bytes.
     """
 
     norms: Float64s  # (m,) squared norms in the frame of the estimates
@@ -148,9 +149,9 @@ def nearest_of_set(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the nearest of `centres` (p,) to each of `rows` (m,), and its distance: (m,), (m,).
 
-    FAISS compares in float32, so the result may be slightly farther than the nearest centre. The
-    returned distances are in float64. Time: O(m·p·d) for vectors of length d. Memory: 16 bytes per
-    row, and a 16 MB block.
+    FAISS compares in float32, so the returned centre may be slightly farther than the nearest one.
+    The returned distances are in float64. Time: O(m·p·d) for vectors of length d. Memory: 16 bytes
+    per row, and a 16 MB block.
 
     Examples
     --------

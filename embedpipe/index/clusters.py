@@ -69,9 +69,10 @@ class Clusters:
 def kmeans(vectors: NDArray[np.float32], k: int, seed: int, iterations: int = 20) -> Clusters:
     """Partition vectors into `k` clusters that are not empty.
 
-    Exact k-means++ draws twice as many seeds as clusters. A greedy second draw keeps half of the
-    seeds; it weights each seed by the number of vectors nearest to it. Lloyd's algorithm runs until
-    no label changes or the sum of squared distances decreases by less than 0.2 %.
+    For up to 1,024 clusters, exact k-means++ draws twice as many seeds as clusters. A greedy second
+    draw keeps half of the seeds; it weights each seed by the number of vectors nearest to it. For
+    more clusters, exact k-means++ draws one seed per cluster. Lloyd's algorithm runs until no label
+    changes or the sum of squared distances decreases by less than 0.2 %.
 
     Parameters
     ----------
@@ -93,8 +94,9 @@ def kmeans(vectors: NDArray[np.float32], k: int, seed: int, iterations: int = 20
     -----
     O(p·k·m) time per iteration, on at most 64 vectors per cluster (at least 32,768 in all); other
     vectors are assigned at the end. Extra memory: 16 bytes per vector, 8·k·m bytes, and 1 MB per
-    thread. Several seeds are drawn with the same outdated distances. Each seed is kept with
-    probability true distance / outdated distance, which makes the distribution exact.
+    thread. Several seeds are drawn at once, from squared distances that ignore the other
+    seeds of this draw. Each seed is kept with probability true squared distance / this squared
+    distance, so the distribution is exact.
 
     References
     ----------

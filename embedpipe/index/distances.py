@@ -204,7 +204,7 @@ class Frame:
 
 
 def safe_frame(matrix: Vectors, rows: NDArray[np.int64]) -> tuple[Frame, NDArray[np.float64]]:
-    """Return a frame in which the squared norms of all `rows` are in range, and these norms."""
+    """Return a frame in which no squared norm of `rows` reaches `overflow`, and these norms."""
     # Time for m rows of length d: O(m·d) in one pass, rarely two. Memory: 8 bytes per row and 4 MB
     # per thread.
     frame = Frame.around(matrix, rows)

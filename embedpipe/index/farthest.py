@@ -206,7 +206,7 @@ class FarthestFirst:
             self._catch_up(at[behind], ceiling)
 
     def _largest(self) -> tuple[Positions, float]:
-        """Return a block of the items with the largest keys, and the largest other key."""
+        """Return a block of the items with the largest keys, and the largest key of the others."""
         if self._front is not None:
             front, beyond = self._front
             at, ceiling = self._top(front, self._block_size)
@@ -218,7 +218,7 @@ class FarthestFirst:
         return at, max(ceiling, beyond)
 
     def _top(self, among: Positions | slice, size: int) -> tuple[Positions, float]:
-        """Return the `size` items of `among` with the largest keys, and the largest other key."""
+        """Return the `size` items of `among` with the largest keys, and the next largest key."""
         keys = self._keys(self._bounds.upper[among], among)  # (u,)
         rest = max(0, keys.size - size)
         order = np.argpartition(keys, rest)

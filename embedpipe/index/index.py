@@ -212,8 +212,8 @@ class Index:
         Returns
         -------
         Neighbours
-            The true neighbours; ties go to the lowest position. For an approximate index: the
-            nearest candidates.
+            The true neighbours; ties go to the lowest position. For an approximate index:
+            the nearest of the vectors that FAISS finds.
 
         Raises
         ------

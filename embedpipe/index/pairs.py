@@ -34,8 +34,9 @@ TilePair = tuple[NDArray[np.int64], NDArray[np.int64]]
 class Hits:
     """Close pairs: (e,) int32 `points` and `others`, and (e,) float32 `scores`.
 
-    A score is minus half of the lower bound on the squared distance. A pair of a point with itself
-    marks the point as crowded: it has too many close pairs, which are left out.
+    A score is minus half of the lower bound on the squared distance, without `slack` (see `Pairs`).
+    A pair of a point with itself marks the point as crowded: it has too many close pairs, which are
+    left out.
     """
 
     points: NDArray[np.int32]
@@ -77,7 +78,7 @@ class Pairs:
     """Bounds on the squared distances between points, in the unit of a frame.
 
     The error of the estimate ``|x|² + |y|² − 2·x·y`` is at most `error` times ``|x|² + |y|²``, plus
-    `slack`. So the lower bound is ``−2·s`` with ``s = x·y − h(x) − h(y)`` and
+    `slack`. So the lower bound, without `slack`, is ``−2·s`` with ``s = x·y − h(x) − h(y)`` and
     ``h = |x|²·(1 − error)/2``. One matrix product with two more columns computes s.
 
     With u the unit roundoff of float32, the sum of d + 2 products has an error below (d + 2)·u
@@ -148,7 +149,10 @@ class Pairs:
         floors: NDArray[np.float32],
         most: int | None,
     ) -> Hits:
-        """Return the pairs with scores of at least `floors`: (s, 1) for left, (b,) for right."""
+        """Return the pairs with scores of at least `floors`.
+
+        `floors` is (s, 1) if the first points are in `left`, and (b,) if they are in `right`.
+        """
         of_left = floors.ndim == 2
         mine, theirs = (left, right) if of_left else (right, left)
         close = scores >= floors  # (s, b)

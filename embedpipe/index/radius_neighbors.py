@@ -22,7 +22,7 @@ MAX_EDGES = 250
 """Default maximum of the mean number of members of a ball."""
 
 SETTLED = 0.5
-"""If the neighbours give a smaller share of the balls than this, all balls are searched."""
+"""If known neighbours give a smaller share of the balls than this, all balls are searched."""
 
 NEAREST = 32
 """Number of neighbours of the first search."""
@@ -76,7 +76,7 @@ def balls_within(
     if known is not None:
         settled = _known_radius(known, p) > radius
     if settled.sum() < SETTLED * p:
-        settled[:] = False  # comparing each pair once is cheaper
+        settled[:] = False  # a search of all balls compares each pair once
     found: list[Edges] = []
     if not settled.all():
         found += _Search(matrix, rows, radius, max_edges).edges(np.flatnonzero(~settled))

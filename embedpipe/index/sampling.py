@@ -28,7 +28,7 @@ PAIRS = 256
 """Pairs per block of the float64 reference."""
 
 FEWEST, USUAL, MOST = 8, 64, 256
-"""Proposals per batch: at first, normally, and after a batch without acceptance."""
+"""Proposals per batch: initial number, maximum, and maximum after a batch without acceptance."""
 
 GAPS = 1 << 20
 """Maximum number of distances between proposals and centres per batch; they take 32 MB."""
@@ -299,7 +299,7 @@ class DistanceSampler:
         return _Batch(at, self._gaps(items, items), items.doubts, true, needed)
 
     def _approach(self, batch: _Batch, position: int) -> None:
-        """Update the remaining distances of a batch with a new centre."""
+        """Update the distances of the remaining proposals of a batch with a new centre."""
         found = np.flatnonzero(batch.at == position)
         if not found.size:  # the batch has no distances to this centre
             self._batch = None
