@@ -25,7 +25,7 @@ R = TypeVar("R", "Results", "ReplayResults")
 
 @dataclass(frozen=True)
 class StudyArguments(Tracking):
-    """Options of the run of a study, and of its report."""
+    """Options for running a study and writing its report."""
 
     seed_offset: int = option(0, "The first seed", min=0)
     workers: int | None = option(

@@ -141,7 +141,7 @@ class ContinualLoop:
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """The (T, T) accuracies: row i after learning experience i of T; NaN where undefined."""
+        """The (T, T) accuracies: row i is after experience i was learned; NaN where undefined."""
         rows = ((record.experience, record.accuracies) for record in self.records)
         return accuracy_matrix(rows, len(self.stream))
 

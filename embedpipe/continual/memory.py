@@ -271,9 +271,9 @@ def size_of(value: Any) -> Size:
 
 def evenly(counts: ArrayLike, n: int) -> Int64:
     """Divide `n` places evenly over groups of (g,) `counts` rows; return the (g,) places."""
-    # The result equals that of giving every place to the group that has the fewest places so far.
-    # So no group gains a place when another group grows or is added, and rows that were removed are
-    # never needed again.
+    # The result is the same as if each place in turn went to the group that has the fewest places
+    # so far, among the groups with rows left. So no group gains a place when another group grows or
+    # is added, and rows that were removed are never needed again.
     counts = np.asarray(counts, dtype=np.int64)
     quotas = np.zeros_like(counts)
     left = min(n, int(counts.sum()))

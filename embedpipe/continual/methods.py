@@ -35,7 +35,7 @@ class Method:
     replays: bool = False
     """Whether the method uses a replay buffer."""
     at_once: bool = False
-    """Whether experiences are learned together, so that only the last record has accuracies."""
+    """Whether all experiences are learned together, so that the run has one record."""
 
 
 class Learner:
@@ -50,7 +50,7 @@ class Learner:
         return np.unique(np.concatenate([each.test for each in self.stream.experiences]))
 
     def fresh_fit(self, batches: Sequence[Batch]) -> Any:
-        """Return a new head, fitted to the labelled rows of the first experiences."""
+        """Return a new head, fitted to `batches`: the labelled rows of the first experiences."""
         trainer = self._trainer(len(batches))
         return trainer.fit(trainer.fresh(), joined(batches))
 
@@ -103,7 +103,7 @@ def _at_once(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch)
 
 
 class _Latest:
-    """Cache of the last ``joint`` head, for all streams that divide the same rows."""
+    """Cache of the last ``joint`` head, shared by streams that divide the same rows differently."""
 
     def __init__(self) -> None:
         self._known: tuple[object, Any] | None = None

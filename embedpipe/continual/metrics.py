@@ -84,8 +84,9 @@ def continual_metrics(
 
     Notes
     -----
-    CLEAR's backward and forward transfer are accuracies; GEM's are differences of accuracies. The
-    last value of Avalanche's transfer metrics equals the value of GEM's metrics.
+    CLEAR's backward and forward transfer are accuracies; GEM's are differences of accuracies.
+    Avalanche computes its transfer metrics after every experience. The values here are those after
+    the last experience, which equal GEM's.
 
     References
     ----------

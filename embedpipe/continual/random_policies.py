@@ -40,8 +40,9 @@ class RandomOfGroups(Policy):
 
     Each row has a random key that depends only on the seed and the row. The rows with the smallest
     keys of each group are kept. With a fixed size, the kept rows of a group are a uniform sample of
-    all its rows so far, for any order and any division into experiences. With a share the buffer
-    grows, but rows that were removed earlier cannot return.
+    all its rows so far, for any order and any division into experiences. If the size is a share of
+    each experience, the buffer grows, but rows that were removed earlier cannot return, so the
+    sample is not exactly uniform.
 
     A subclass has a `name` and the method `groups`. An update takes O((m + b)·log(m + b)) time for
     m rows in the buffer and b new rows.
@@ -49,7 +50,10 @@ class RandomOfGroups(Policy):
 
     @abstractmethod
     def groups(self, everything: Memory) -> NDArray[np.integer[Any]]:
-        """Return the (m,) group numbers of rows, from 0; low numbers get the remaining places."""
+        """Return the (m,) group numbers of rows, from 0.
+
+        If the places do not divide evenly, groups with low numbers get one more.
+        """
 
     def update(
         self, memory: Memory, batch: ExperienceBatch, size: Size, rng: np.random.Generator
@@ -103,8 +107,9 @@ class ClassBalanced(RandomOfGroups):
 class ExperienceBalanced(RandomOfGroups):
     """Random rows of all rows so far, the same number of each experience.
 
-    See `RandomOfGroups`. With a fixed size this equals ``random``. With a share, ``random`` keeps a
-    share of each experience, and this policy keeps the same number of rows of each experience.
+    See `RandomOfGroups`. With a fixed size this equals ``random``. If the size is a share of each
+    experience, ``random`` keeps that share, and this policy keeps the same number of rows of each
+    experience.
 
     References
     ----------
@@ -125,7 +130,8 @@ class BiasedReservoir(Policy):
 
     Every row enters until the buffer is full. Then a new row enters with probability p and replaces
     a random row. In a buffer of n rows, a row is still in the buffer after k more rows with
-    probability (1 − p/n)^k. With a share, the buffer grows when an experience begins.
+    probability (1 − p/n)^k. If the size is a share of each experience, the buffer grows when an
+    experience begins.
 
     Parameters
     ----------
@@ -178,13 +184,14 @@ class GDumb(Policy):
     """The same number of rows of each class, filled in order of arrival.
 
     Every row enters until the buffer is full. Then a new row enters only if its class has fewer
-    rows than the buffer size divided by the number of classes. The new row replaces a random row of
-    the largest class. With a share, the buffer grows when an experience begins.
+    rows than the buffer size divided by the number of classes in the buffer. The new row replaces a
+    random row of the largest class. If the size is a share of each experience, the buffer grows
+    when an experience begins.
 
     Notes
     -----
     Unlike in the paper, no place stays empty. The paper also trains a new network on the buffer
-    only.
+    only; here the head continues training on the new rows and the buffer.
 
     The rows kept depend on the order of arrival. An update takes O(m + b) time for m rows in the
     buffer and b new rows. Each row that enters needs O(K) more time for K classes.

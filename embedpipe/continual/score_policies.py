@@ -16,7 +16,7 @@ from .policy import Ranked, policies
 __all__ = ["EL2N", "TAKES", "Entropy", "Margin", "Scored"]
 
 TAKES = ("hardest", "easiest", "median")
-"""Names of the rows that are kept first."""
+"""Values of `take`: which rows are kept first."""
 
 Float64 = NDArray[np.float64]
 
@@ -30,8 +30,8 @@ class Scored(Ranked):
         Which rows are kept first: ``"hardest"``, ``"easiest"``, or ``"median"`` (the rows nearest
         to the median rank). Of equally hard rows, the lowest row is first.
     offset
-        Share of the rows. The hardest rows up to this share, which may be mislabelled, are ranked
-        last. Only with ``"hardest"``.
+        Share of the rows that are ranked last although they are the hardest, because hardest rows
+        may be mislabelled. Only with ``"hardest"``.
     """
 
     needs_probabilities: ClassVar[bool] = True

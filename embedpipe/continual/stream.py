@@ -63,7 +63,8 @@ class Stream:
     name
         First part of the names of runs.
     digest
-        SHA-256 of matrix, labels, experiences and protocol.
+        SHA-256 of the matrix (for `of`: of the embedding spec and the images), labels, experiences
+        and protocol.
     ids
         Item ids of the rows, or None.
     copies_left_out
@@ -112,7 +113,8 @@ class Stream:
             groups of classes. ``"order"``: the items of all splits in the natural order of their
             file names, in `n` parts. ``"folders"``: each first-level folder is an experience, and
             the folders in it are classes. ``"random"``: `n` random parts. ``"skewed"``: `n` random
-            parts with different class frequencies (Dirichlet, 0.5).
+            parts with different class frequencies (Dirichlet distribution with
+            concentration 0.5).
         n
             Number of experiences, not for buckets and folders. Default: 10, or half the number of
             classes for ``"classes"``.
@@ -122,9 +124,10 @@ class Stream:
             Buckets or folders to omit.
         protocol
             ``"iid"``: the test rows of an experience are its items in the test split. Without such
-            items, and for ``"order"``, the test rows are 30 % of each class, drawn with `seed`.
-            ``"streaming"``: all rows of an experience are first test rows and then training rows.
-            Copies of test images, or of earlier training images, are omitted.
+            items, and for ``"order"``, the test rows are 30 % of each class of the experience,
+            drawn with `seed`. Training rows that copy test images are omitted. ``"streaming"``: all
+            rows of an experience are first test rows and then training rows. Test rows that copy
+            earlier training images are omitted.
         seed
             Seed of all random numbers. The seed also chooses the training and test items of a
             dataset with several divisions (`Dataset.for_seed`).

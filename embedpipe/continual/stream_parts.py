@@ -267,7 +267,7 @@ def _cut(
 def _skewed(
     rows: Sequence[int], labels: Sequence[Any], splits: Sequence[Any], count: int, seed: int
 ) -> list[list[int]]:
-    """Divide each class over the experiences in random shares, equal for all splits."""
+    """Divide each class over the experiences in random shares, the same for all splits."""
     rng = np.random.default_rng([seed, 0x5C3D])
     shares = {
         label: rng.dirichlet(np.full(count, SKEW))

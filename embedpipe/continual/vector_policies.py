@@ -88,8 +88,8 @@ class Herding(OfEachClass):
     Notes
     -----
     The result is exact in float64 for the scaled float32 vectors. Takes O(q·m·d) time for q picks
-    of a class with m rows of length d. Needs 4·d bytes for each new row; a thread needs 4·d + 24
-    bytes for each row of a class.
+    of a class with m rows of length d. Needs 4·d bytes for each new row; each thread needs 4·d + 24
+    bytes more for each row of the class that it ranks.
 
     References
     ----------
@@ -123,8 +123,8 @@ class ClosestToCentre(OfEachClass):
     Notes
     -----
     The result is exact in float64 for the scaled float32 vectors. Takes O(b·d) time for b new rows
-    of length d. Needs 4·d bytes for each new row; a thread needs 4·d + 16 bytes for each row of a
-    class.
+    of length d. Needs 4·d bytes for each new row; each thread needs 4·d + 16 bytes more for each
+    row of the class that it ranks.
     """
 
     name: ClassVar[str] = "closest_to_centre"
@@ -137,14 +137,14 @@ class ClosestToCentre(OfEachClass):
 
 @policies.register("kcenter")
 class KCenter(ByVectors):
-    """The rows of greedy k-center: each pick is the row farthest from the picks before.
+    """The rows of greedy k-center: each pick is the row farthest from the earlier picks.
 
     The first pick is the row nearest to the mean of the experience, as in strategy ``coreset``
     without labels. Classes are ignored. Vectors are scaled to unit length.
 
     Notes
     -----
-    The result is exact in float64 for the scaled float32 vectors. Takes less than O(q·b·d) time for
+    The result is exact in float64 for the scaled float32 vectors. Takes at most O(q·b·d) time for
     q picks of b new rows of length d. Needs 4·d bytes for each new row, and the memory of
     `CoreSet`.
 
@@ -166,7 +166,7 @@ def _nearest(vectors: Float32, norms: Float64, target: Float64) -> int:
     """Return the position of the vector nearest to `target`; skip vectors of infinite norm."""
     length = float(np.linalg.norm(target))
     estimates = norms - 2.0 * (vectors @ target.astype(np.float32))  # (m,)
-    # Error bound of the product and of the rounding of `target`, for any order of summation.
+    # Bound on the rounding errors of the product and of `target`, for any order of summation.
     error_bound = 2 * 1.01 * (target.size + 8) * ROUNDING * length + 1e-12 * (1 + length**2)
     rivals = np.flatnonzero(estimates <= estimates.min() + 2 * error_bound)
     if rivals.size == 1:

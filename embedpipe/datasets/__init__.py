@@ -2,8 +2,8 @@
 
 A dataset is a tuple of items and a source of their bytes; `load_dataset` returns the dataset of a
 path or of a registered name. To add a name, register a function that takes a `Request`, or a class
-whose objects are iterable. It yields pairs: an `Item`, and the item's bytes or the path of its
-file::
+whose objects are iterable. The function or object yields pairs: an `Item`, and the item's bytes or
+the path of its file::
 
     from pathlib import Path
 

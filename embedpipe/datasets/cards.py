@@ -33,9 +33,9 @@ class DatasetCard:
     licence, citation
         Terms of use, and the work to cite.
     layout
-        Layout on disk, as a clause.
+        Layout on disk, as a phrase.
     classes
-        Class names in order; empty if they differ between copies.
+        Class names in order; empty if not every copy of the dataset has the same classes.
     counts
         Number of items of each split; the key of items without a split is ``"unsplit"``. Empty if
         unknown.

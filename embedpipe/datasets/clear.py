@@ -91,8 +91,8 @@ def load_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -
     A folder with ``train/`` and ``test/`` has the 2022 layout (``clear10``, ``clear100``). A folder
     with ``training_folder/`` has the 2021 layout (``clear10_neurips2021``, ``clear100_cvpr2022``).
     Ids are paths relative to the folder. Every image has its bucket (``"1"`` to ``"10"``, in the
-    order of time), label and split. Images of bucket 0 are items if they are listed; they are
-    unlabelled.
+    order of time), label and split. If images of bucket 0 are listed, they are items without a
+    label.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def load_clear_tree(path: str | os.PathLike[str], *, split: int | None = None) -
     ------
     DatasetError
         If the folder has neither layout, or a file is missing or malformed. Also if an image is
-        missing, is listed twice, or is in the folder of another bucket or class.
+        missing, is listed twice, or has another bucket or class than its folder.
     UsageError
         If the layout does not allow `split`.
 
