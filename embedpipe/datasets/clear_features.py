@@ -49,7 +49,7 @@ class ClearFeatures:
     ids
         Ids of the items, sorted, as in `load_clear_tree`.
     class_names
-        The classes in the tree's order.
+        The classes in the order of ``class_names.txt``.
     division
         Function from a seed to the split of each item by id; see `Dataset`.
     """

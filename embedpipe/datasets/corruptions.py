@@ -52,7 +52,7 @@ def gaussian_noise(pixels: Pixels, severity: int, noise: Noise) -> bytes:
 @corruption_kinds.register("blur")
 def blur(pixels: Pixels, severity: int, noise: Noise) -> bytes:
     """Gaussian blur with a standard deviation of 1/224 to 6/224 of the shorter side."""
-    # The deviation is at least 0.4 to 1 pixel, the published values for images of 32 pixels.
+    # It is at least 0.4 to 1 pixel (by severity): the published values for images of 32 pixels.
     from PIL import Image, ImageFilter
 
     share = (1, 2, 3, 4, 6)[severity - 1] / 224
@@ -105,7 +105,7 @@ def _encoded(pixels: Pixels, form: str, **options: int) -> bytes:
 KINDS = ("gaussian_noise", "blur", "brightness", "contrast", "jpeg")
 
 SHORTER_SIDE = 256
-"""Maximum pixels of the shorter side; the effect of a severity depends on the size."""
+"""Maximum pixels of the shorter side, because the effect of a severity depends on the size."""
 
 CLEAN = "clean"
 

@@ -68,7 +68,7 @@ def download(
     progress: Progress | None = None,
     backoff: float = 0.5,
 ) -> Path:
-    """Return `target`, downloaded from `url` if it is missing, checked and complete."""
+    """Return `target`; if it is missing, download it completely from `url` and check it."""
     # `backoff` is the number of seconds before the second try; it doubles at each further try.
     if not is_url(url):
         raise UsageError(f"{url!r} is not an http:// or https:// address.")

@@ -70,7 +70,7 @@ def existing_form(path: str) -> str | None:
 
 
 def similar_hint(path: str, similar: str | None) -> str:
-    """Return a clause that names `similar`, the path like the missing `path`; blank for None."""
+    """Return a clause that names `similar`, an existing path like `path`; blank for None."""
     if similar is None:
         return ""
     slashes = path_form(path) != unicodedata.normalize("NFC", path)
@@ -89,5 +89,5 @@ def no_such_path(fault: str, given: str) -> DatasetError:
 
 @lru_cache(maxsize=4)  # many missing files may be in one folder
 def _names_by_form(folder: str, changed: int) -> dict[str, str]:
-    """Return the names in a folder, last changed at `changed`, by their form."""
+    """Return the names in a folder by their form; `changed` makes the cache notice changes."""
     return {path_form(name): name for name in os.listdir(folder)}

@@ -36,7 +36,7 @@ def no_memory() -> OSError:
 
 
 def read_failure(error: OSError) -> str:
-    """Return the reason of a failed read, as a clause about "it"."""
+    """Return the reason of a failed read, with "it" for the item: "it is missing"."""
     return str(error) if error.errno is None else f"it cannot be read ({error.strerror})"
 
 

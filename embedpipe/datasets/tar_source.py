@@ -100,7 +100,7 @@ class TarSource(ArchiveSource):
     def _stream(self, offset: int) -> BinaryIO:
         """Return the kept stream nearest before `offset`, or a new stream."""
         with self._lock:
-            if self._process != os.getpid():  # the parent of a fork uses its own streams
+            if self._process != os.getpid():  # after a fork, they are the parent's
                 self._idle, self._process = [], os.getpid()
             ready = [entry for entry in self._idle if entry[0] <= offset]
             if ready:
@@ -118,7 +118,7 @@ class TarSource(ArchiveSource):
 
 
 class _Headers:
-    """A stream for listing a tar archive, which refuses headers of unusual size."""
+    """A stream for listing a tar archive; it refuses headers of unusual size."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
@@ -134,7 +134,7 @@ def _walk(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """Yield the members; raise an error if the list ends before the archive does."""
     while (member := archive.next()) is not None:
         yield member
-        archive.members.clear()  # type: ignore[attr-defined]  # a kilobyte for each member
+        archive.members.clear()  # type: ignore[attr-defined]  # saves a kilobyte a member
     stream = cast(BinaryIO, archive.fileobj)
     stream.seek(archive.offset)
     if any(stream.read(tarfile.BLOCKSIZE)):

@@ -31,7 +31,7 @@ __all__ = ["FillResult", "canary_images", "copy_older_vectors", "fill", "older_s
 BATCH_SIZE = 64
 FRAGMENT_ROWS = 4096
 FRAGMENT_SECONDS = 30.0
-"""Maximum rows and seconds between two fragments; a killed process loses at most these rows."""
+"""Maximum rows and seconds between two fragments; a killed process loses at most this work."""
 
 AHEAD, AHEAD_BYTES = 4 * BATCH_SIZE, 256 << 20
 """Maximum number of images that wait for the encoder, and maximum bytes of their files."""

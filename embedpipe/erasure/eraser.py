@@ -130,7 +130,7 @@ class _Eraser:
         for folder in matrix_folders(self.workspace):
             key = folder.parent.name, folder.name
             # The items of a matrix that no dataset needs are unknown. Only a search for the vectors
-            # of the image can tell whether the matrix contains it.
+            # of the image can tell whether the matrix contains it. Without these, it is removed.
             if key in with_image or (key not in needed and not self.vectors):
                 self._remove(folder)
 
@@ -164,7 +164,7 @@ class _Eraser:
             return log.forget(self.image.items, self.image.content_ids)
 
     def _picks(self) -> dict[Path, Any]:
-        """Return the tables of runs with the image, each with a mask of its rows."""
+        """Return the tables of runs with the image, each with a mask of the image's rows."""
         found = {}
         for dataset in sorted({name for name, _ in self.image.items}):
             ids = pa.array([each for name, each in self.image.items if name == dataset])

@@ -46,7 +46,7 @@ DIFFERENCE = (-1.0, 1.0)
 
 NOT_WHOLE = "no seed has all rounds of both strategies"
 SAME_START = "fewer than three distinct first batches"
-"""Reasons for areas without a test."""
+"""Reasons why the areas of two settings are not tested."""
 
 
 class Tables(Protocol):
@@ -136,7 +136,7 @@ def _find(curves: Sequence[Curves], initial: str, strategy: str) -> Setting | No
 
 
 def _baseline_of(setting: Setting, curves: Sequence[Curves], results: Tables) -> Setting | None:
-    """Return the baseline's setting with the same first batch, or with its own first batch."""
+    """Return the baseline with the first batch of `setting`, or else with the baseline's own."""
     own, strategy = results.baseline
     found = _find(curves, setting.initial, strategy) or _find(curves, own, strategy)
     if found == setting:  # the baseline strategy after another first batch than its own

@@ -78,8 +78,8 @@ class Curves:
     def of_seed(self, at: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the numbers of labels and the values of one seed, as (r,) arrays with r <= R."""
         known = ~(np.isnan(self.labelled[at]) | np.isnan(self.values[at]))
-        # A batch without any answer does not change the number of labels. If rounds have equal
-        # numbers, only the last of these rounds is kept.
+        # A batch of which no item is labelled does not change the number of labels. If rounds have
+        # equal numbers, only the last of these rounds is kept.
         labelled, values = self.labelled[at][known], self.values[at][known]
         kept = np.append(np.diff(labelled) > 0, True) if labelled.size else known[:0]
         return labelled[kept], values[kept]
