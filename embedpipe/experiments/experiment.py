@@ -69,8 +69,8 @@ class Experiment(ExperimentOptions, Study[Results]):
         Folder of runs and results; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
     name
         Name of the folder of the results; by default made from the names of the datasets and the
-        grid. A grid with more runs can have the same name. A grid that lacks a stored run is
-        refused.
+        grid. A grid with more runs than the stored results can have their name. A grid that lacks a
+        stored run is refused.
 
     Examples
     --------
@@ -332,7 +332,7 @@ class _UpperBaseline:
 # In the workers
 
 MAX_OPEN = 2
-"""Maximum open problems in a worker. Tasks on the same problem follow each other."""
+"""Maximum open problems in a worker; few are enough, because tasks are grouped by problem."""
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ def check_seeds(given: int | Sequence[int]) -> list[int]:
 
 
 def check_name(name: str | None) -> None:
-    """Raise an error if a name is not a folder name without a path."""
+    """Raise an error unless `name` is None or the name of a folder without a path."""
     if name is None:
         return
     outside = not isinstance(name, str) or not name.strip() or name in (".", "..")

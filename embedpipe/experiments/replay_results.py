@@ -207,8 +207,8 @@ class ReplayResults:
         """Return the statistics of each setting over the seeds.
 
         Each setting is compared by seed with the baseline policy at the same buffer size. Methods
-        without a buffer are compared with the baseline at the last buffer size. The paired t-test
-        has Holm's correction for all rows of one stream and metric. `metrics` are names from
+        without a buffer are compared with the baseline at the last of the buffer sizes. The paired
+        t-test has Holm's correction for all rows of one stream and metric. `metrics` are names from
         `METRICS`; the default depends on the protocol.
         """
         streaming = "streaming" in self.protocols.values()
@@ -268,8 +268,8 @@ class ReplayResults:
         if not seeds:
             return None
         columns = [[each[seed] for seed in seeds] for each in (own, other)]
-        # Runs that differ only in the order of the experiences have equal metrics. These runs are
-        # one observation.
+        # Runs that differ only in the order of the experiences have equal metrics. So if a metric
+        # has fewer than three distinct values, equal values are one observation.
         runs = [
             [self.runs[setting][seed][-1] for seed in seeds]
             if len(set(np.round(column, 12))) >= LEAST_RUNS

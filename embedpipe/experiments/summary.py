@@ -57,7 +57,7 @@ class Row:
     comparison: Comparison | None
     """Difference of the areas by seed, with p-values corrected for all rows of the group."""
     rounds: RoundComparison | None
-    """Difference of the accuracies by round; tested where `comparison` is significant."""
+    """Difference of the accuracies by round; tested only if `comparison` is significant."""
     gap_closed: float | None
     """Part of the gap from the lower to the upper baseline, in percent; None if unknown."""
 

@@ -113,7 +113,7 @@ class WorkerPool:
         entries = [entry for entry in script_entries() if _can_be_sent(entry)]
         self._shared = bytes(dumps((shared, entries)))
         context = get_context("loky")
-        # All workers write to one pipe. Short messages are written as a whole.
+        # All workers write to one pipe. Short messages are written as a whole, so they do not mix.
         self._messages, self._writer = context.Pipe(duplex=False)
         self._lifeline, self._lifeline_end = context.Pipe(duplex=False)
         self._executors: dict[int, ProcessPoolExecutor] = {}

@@ -40,7 +40,8 @@ class LabelsToTarget:
     n_reached, n
         Number of seeds that reached the target, and number of all seeds.
     at_most
-        Whether the median is the first round of a seed, so that fewer labels may be enough.
+        Whether the median is the number of labels of a seed that reached the target in its first
+        round, so that fewer labels may be enough.
     """
 
     median: float | None
@@ -64,8 +65,8 @@ class LabelsRatio:
         Limits of the median for all possible values of censored seeds; equal to `ratio` if the
         ratio is known.
     low, high
-        Confidence interval of the median, from the order of the ratios; 0 and infinity if there are
-        too few seeds. The level 0.95 needs 6 independent pairs.
+        Confidence interval of the median, from the sign test; 0 and infinity if there are too few
+        seeds. The level 0.95 needs 6 independent pairs.
     wins, ties, losses
         Number of seeds where a needed fewer labels than b, as many as b, and more than b.
     undecided
@@ -111,9 +112,10 @@ def median_labels_to_target(
     -----
     The median is the number of labels at which the estimated share of seeds that have not reached
     the target falls to one half. If the share is then exactly one half, the median is the middle
-    between this and the next number of labels. The interval is by Brookmeyer and Crowley (1982,
-    Biometrics 38) with Greenwood's variance on the log-log scale. With identical runs the variance
-    is multiplied by n / m, where m is Kish's effective sample size of the n seeds.
+    between this number of labels and the next at which a seed reached the target. The interval is
+    by Brookmeyer and Crowley (1982, Biometrics 38) with Greenwood's variance on the log-log scale.
+    With identical runs the variance is multiplied by n / m, where m is Kish's effective sample size
+    of the n seeds.
 
     Examples
     --------
@@ -151,7 +153,8 @@ def labels_ratio(
     """Return the ratio of the labels that a and b need to a target, paired by seed.
 
     A censored seed gives a lower or an upper limit of its ratio. The interval is from the sign
-    test. Seeds that share a run of a or of b are one observation.
+    test. Seeds with the same run number for `a`, or the same run number for `b`, count as one
+    observation.
 
     Parameters
     ----------
@@ -236,7 +239,7 @@ def _widened(level: float, factor: float) -> float:
 def _kaplan_meier(
     reached: Sequence[Reached], level: float
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return numbers of labels, the share of seeds that need more labels, and its band."""
+    """Return numbers of labels, the share of seeds that need more, and the ends of its band."""
     from scipy.stats import CensoredData, ecdf
 
     ends = np.array([_last(seed) for seed in reached])  # (n,)
@@ -299,7 +302,11 @@ def _surely_fewer(a: Reached, b: Reached) -> bool:
 
 
 def _order_statistic(n: int, level: float) -> int:
-    """Return the largest k for which values k and n + 1 - k enclose the median at the level."""
+    """Return the rank k of the ends of a confidence interval of the median of n values.
+
+    It is the largest k for which the k-th smallest and k-th largest value enclose the median with
+    at least this confidence; 0 if there is none.
+    """
     from scipy.special import bdtr
 
     k = 0

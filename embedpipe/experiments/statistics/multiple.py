@@ -326,7 +326,7 @@ def wins_ties_losses(
     corrected
         Whether the p-values of all pairs of a dataset have Holm's correction.
     runs
-        Function of a dataset and two strategies that returns (S,) run numbers of both strategies.
+        Function of a dataset and two strategies that returns the (S,) run numbers of each strategy.
         For the default see `paired_comparison`.
 
     References

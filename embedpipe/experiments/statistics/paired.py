@@ -57,7 +57,7 @@ class Comparison:
     p_holm
         `p_t` corrected for all comparisons of the table; None without a correction.
     independent
-        Number of independent pairs: groups of seeds without a common run.
+        Number of independent pairs; seeds with a common run count as one pair.
     distinct
         Numbers of distinct runs of a and b.
     reason
@@ -115,8 +115,8 @@ def declared_different(
 ) -> NDArray[np.bool_]:
     """Return a mask of the differences that are significant in both tests.
 
-    The p-value of the signed-rank test must be at most `alpha`, or the minimum for the number of
-    pairs. So a single seed cannot make a difference significant. For the arguments see
+    The p-value of the signed-rank test must be at most `alpha`, or equal to its minimum for the
+    number of pairs. So a single seed cannot make a difference significant. For the arguments see
     `decisive_p`.
 
     Examples
@@ -145,8 +145,8 @@ def paired_comparison(
     level
         Confidence level.
     runs
-        (S,) run numbers of a and of b, for example columns of `prefix_runs`. By default equal
-        values of a are one run, and equal values of b.
+        (S,) run numbers of a and of b, for example columns of `prefix_runs`. By default seeds with
+        equal values have the same run, for a and for b separately.
     within
         Minimum and maximum of the difference; the interval is clipped.
 
@@ -159,11 +159,11 @@ def paired_comparison(
 
     Notes
     -----
-    Seeds that share a run of a or of b are one group. The standard error is sd / √m: sd is the
-    standard deviation of the k group means, and m is Kish's effective sample size of the groups.
-    The t-test has k - 1 degrees of freedom (Ibragimov, Müller 2010, JBES 28). Without identical
-    runs this is the ordinary paired t-test. The p-values are about other seeds on the same dataset
-    and test items. O(S^3) time.
+    Seeds with the same run of a, or the same run of b, are one group. The standard error is sd /
+    √m: sd is the standard deviation of the k group means, and m is Kish's effective sample size of
+    the groups. The t-test has k - 1 degrees of freedom (Ibragimov, Müller 2010, JBES 28). Without
+    identical runs this is the ordinary paired t-test. The p-values hold for other seeds with the
+    same dataset and test items, not for other datasets. O(S^3) time.
 
     Examples
     --------

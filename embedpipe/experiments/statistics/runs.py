@@ -63,7 +63,7 @@ def count_runs(runs: ArrayLike) -> int:
 
 
 def independent_pairs(a: Ids, b: Ids) -> Ids:
-    """Return (n,) group numbers; seeds that share a run of a or of b are in one group."""
+    """Return (n,) group numbers; equal for seeds with the same run of a, or the same of b."""
     groups, before = np.arange(len(a)), None
     while before is None or (groups != before).any():
         groups, before = _joined(_joined(groups, a), b), groups
