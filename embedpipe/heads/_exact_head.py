@@ -53,7 +53,7 @@ class ExactHead(EmbeddingHead):
         Raises
         ------
         LabelError
-            For the reasons in `fit`, or if a label is not among `classes`.
+            For the same reasons as `SimpleHead.fit`, or if a label is not among `classes`.
         UsageError
             If `class_weight` is ``"balanced"``: the balance would change with every row.
         """
@@ -178,7 +178,7 @@ class StreamingHead(ExactHead, LinearHead):
         before: Sample | None,  # of the rows before the batch
         seen: Sample,  # of all rows, with features in place of vectors
     ) -> Moments:
-        """Return the moments after the batch; they have scatter if the sample is incomplete."""
+        """Return the moments after the batch; without scatter if the sample is complete."""
         n_classes = len(self.classes_)
         if seen.complete:
             return moments_of(seen.rows, seen.codes, seen.weights, n_classes, scatter=False)

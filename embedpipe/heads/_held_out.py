@@ -66,7 +66,8 @@ def expected_calibration_error(
     probabilities
         (n, C) class probabilities, n >= 1; rows sum to one.
     codes
-        (n,) columns of the true classes; any other integer for a class without a column.
+        (n,) columns of the true classes; for a class without a column, an integer that is no
+        column, such as -1.
     n_bins
         Number of bins between 0 and 1.
 

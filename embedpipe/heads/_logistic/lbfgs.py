@@ -71,7 +71,7 @@ def minimise(
         goal = max(tolerance**2, 2.0 * relative**2 * abs(value))
         direction = _direction(gradient, history, apply)
         slope = dot(gradient, direction)
-        # The history describes flat directions better than `inverse`.
+        # Both norms must be small: the history describes flat directions better than `inverse`.
         if max(dot(gradient, preconditioned), -slope) <= goal:
             return Minimum(point, step, True, value, gradient)
         accepted = _line_search(objective, point, value, direction, slope)

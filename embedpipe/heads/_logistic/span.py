@@ -82,8 +82,8 @@ class Coordinates(NamedTuple):
 def short_coordinates(rows: CentredRows) -> Coordinates:
     """Return n rows in at most n coordinates: O(n² d + n³) time, without a (d, d) matrix.
 
-    For more than 400 rows, only the 400 principal axes are returned, in float32. They are precise
-    enough to compare values of C and to start a fit.
+    For more than 400 rows, only the first 400 principal axes are returned, in float32. They are
+    precise enough to compare values of C and to start a fit.
     """
     n = len(rows.values)
     exact = n <= EXACT_ROWS
@@ -118,7 +118,7 @@ def solve(
     relative: float = 0.0,
     max_steps: int,
 ) -> Minimum:
-    """Fit F multinomial logistic regressions to the same rows with different weights.
+    """Fit F multinomial logistic regressions to the same rows with different row weights.
 
     Each regression minimises ``sum of log-losses + |W|² / (2 C)`` with a free intercept. The
     preconditioner is the inverse of ``w Z'Z + I / C``, which is diagonal in these coordinates. Here

@@ -95,7 +95,8 @@ def choose_strength(
     The second term is a log-normal prior around ``60,000 / (n * variance of the rows)``.
 
     The search starts at the centre and decreases C by half decades until the score rises. If the
-    score rises at once, C is increased. Of equal scores, the value nearest to the centre is chosen.
+    score rises at the first step, C is increased from the centre in the same way. Of equal scores,
+    the value nearest to the centre is chosen.
 
     Up to 1,200 rows, all five folds are solved together. With more rows, folds are solved one by
     one until 1,000 rows are scored.

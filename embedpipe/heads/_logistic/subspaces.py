@@ -70,7 +70,8 @@ def solve_in_subspaces(
 
     `start` has (K, d) weights and (K,) intercepts for centred rows; None for zeros. The search has
     converged when the decrease predicted by the quadratic model is at most ``tolerance**2`` times
-    the value. The error of the previous prediction corrects the prediction.
+    the value. If the previous round decreased the value more than predicted, the prediction is
+    multiplied by the ratio.
     """
     if start is None:
         K, d = problem.n_classes, problem.rows.values.shape[1]
@@ -196,7 +197,7 @@ class _Search:
 
     @one_blas_thread()
     def _renew_metric(self) -> None:
-        """Invert the approximate Hessian, the same for all classes."""
+        """Invert the approximate Hessian, which is the same for all classes."""
         curvature = max(self.curvature, MIN_CURVATURE)
         metric = curvature * self.gram
         penalty = np.full(len(metric), 1.0 / self.C)
