@@ -64,7 +64,8 @@ class RoundComparison:
         """Return an (R,) mask of the rounds in which the strategy is significantly worse.
 
         "Never significantly below the baseline" is ``not comparison.below().any()``. Without the
-        correction, 1 round in 50 is significantly worse by chance.
+        correction, about 1 round in 50 of an equally good strategy is significantly worse by
+        chance.
         """
         return np.asarray((self.difference < 0) & self._significant(alpha, corrected))
 
