@@ -242,8 +242,8 @@ class Rounds:
         self, head: Any, held_out: HeldOutPredictions | None, batches: list[Batch]
     ) -> ExpectedAccuracy:
         """Return the expected accuracy on the candidates without a label."""
-        # The predictions of a head that was trained on some of the labels only say nothing
-        # about a head that was trained on all of them.
+        # In the other modes, the head does not learn from all labels equally. Its held-out
+        # predictions do not represent all labelled rows.
         if not self._mode.from_all:
             held_out = None
         rows = joined(batches).rows if batches else np.array([], np.int64)

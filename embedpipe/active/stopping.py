@@ -169,7 +169,7 @@ def _gain(changes: Sequence[_Change], labelled: int) -> _Gain:
 
 
 def _extrapolated(changes: Sequence[_Change], labelled: int) -> tuple[float, float]:
-    """Return the share of predictions that the next labels change, and its error as a logarithm."""
+    """Return the share of predictions that the next labels change, and its logarithm's error."""
     # Bayesian linear regression of log(share) = level + fall * log(middle), with a prior for the
     # fall and lower weights for older rounds.
     ahead = math.log(labelled + NEXT_LABELS / 2)
@@ -191,7 +191,10 @@ def _extrapolated(changes: Sequence[_Change], labelled: int) -> tuple[float, flo
 
 
 def _grouped(changes: Sequence[_Change], labelled: int) -> list[_Change]:
-    """Merge consecutive rounds, newest first, into groups that each add a tenth of the labels."""
+    """Merge consecutive rounds, newest first, into groups that add at least a tenth of the labels.
+
+    The group of the oldest rounds may add less.
+    """
     merged: list[_Change] = []
     group: list[_Change] = []
     for change in reversed(changes):

@@ -53,7 +53,7 @@ UNUSED_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A damaged or unneeded file or folder, the reason as a clause, and its size in bytes."""
+    """A damaged or unneeded file or folder, its size in bytes, and the reason as a phrase."""
 
     path: Path
     reason: str
@@ -159,7 +159,8 @@ def _stale(workspace: Workspace, *, everything: bool) -> Iterator[Problem]:
     for folder in matrix_folders(workspace):
         if (folder.parent.name, folder.name) not in needed and not in_use(folder):
             removed.add(folder)
-            yield Problem(folder, "derived" if everything else "stale: no dataset has these items")
+            derived = "derived: it is computed again when needed"
+            yield Problem(folder, derived if everything else "stale: no dataset has these items")
         else:
             for index in _entries(folder / "index"):
                 if _unused(index) and not in_use(folder):

@@ -37,7 +37,7 @@ LEAST_SCALE = 0.25
 """Minimum local unit, as a share of the median unit; many copies make a unit too small."""
 
 EVIDENCE = 6.0
-"""Minimum combined evidence of vectors and images for a copy, in spreads."""
+"""Minimum combined evidence of vectors and images for a copy, in spreads of `RobustScale`."""
 
 MIN_VECTOR_EVIDENCE, MIN_IMAGE_EVIDENCE = 1.0, 1.5
 """Minimum evidence of vectors, and of images, for a copy, in spreads."""
@@ -46,7 +46,7 @@ RATIO_SPREAD, LIKE_SPREAD = 0.05, 0.1
 """Minimum spreads of the log ratio of distances, and of the similarity (Fisher's z)."""
 
 CERTAIN = 0.9999
-"""Maximum similarity; larger values are the same apart from rounding errors."""
+"""Maximum similarity in Fisher's z. Larger similarities differ from 1 by rounding errors only."""
 
 SAMPLE = 2000
 """Maximum pairs for the estimate of the usual similarity."""
@@ -91,7 +91,7 @@ def groups_of(names: NDArray[np.integer]) -> tuple[Rows, ...]:
 
 
 def connected_names(names: NDArray[np.integer], left: Rows, right: Rows) -> NDArray[np.integer]:
-    """Return new names of rows: equal for rows that pairs or equal old names connect."""
+    """Return new names: rows that are connected by pairs or by equal old names have equal names."""
     # The old names are integers from 0 to n - 1 for n rows.
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -189,7 +189,8 @@ def near_duplicates(
 
 
 def _ratios(index: Index) -> NDArray[np.float32]:
-    """Return distances to 8 neighbours, divided by the local units of vector and neighbour."""
+    """Return distances to 8 neighbours, divided by the mean local unit of vector and neighbour."""
+    # The mean is the geometric mean.
     found = index.neighbours(LOCAL)
     scales = found.distances[:, -1].copy()  # (p,)
     scales = np.sqrt(np.maximum(scales, LEAST_SCALE * np.median(scales)))

@@ -36,7 +36,7 @@ FEW_PIXELS = 32
 """Shorter side in pixels below which an image has few details for a backbone."""
 
 USUAL_SHARE = 1 / 8
-"""Share of the median shorter side below which an image is tiny."""
+"""Usual limit for tiny images, as a share of the median shorter side."""
 
 MOST_SHARE = 1 / 2
 """Maximum limit for tiny images, as a share of the median shorter side."""
@@ -140,7 +140,11 @@ def _stats_of_picture(picture: Picture) -> _Stats:
 
 
 def tiny_side(sides: NDArray[np.integer]) -> float:
-    """Return the limit in pixels of a tiny image, given one or more shorter sides."""
+    """Return the limit in pixels of a tiny image, given one or more shorter sides.
+
+    The limit is 32 or an eighth of the median side, whichever is larger, but at most half of the
+    median side.
+    """
     usual = float(np.median(sides))
     return min(max(FEW_PIXELS, USUAL_SHARE * usual), MOST_SHARE * usual)
 

@@ -25,7 +25,7 @@ class Imbalance:
     rare
         Classes with less than a tenth of the mean class size.
     missing
-        Pairs of a split with labels and a class that has no items in this split.
+        Pairs (split, class): the split has labels, but no item of the class.
     """
 
     counts: dict[str, int]
@@ -35,7 +35,7 @@ class Imbalance:
 
 
 def class_imbalance(labels: Sequence[str | None], splits: Sequence[str | None]) -> Imbalance:
-    """Return the imbalance of labels, with a split for each label; a missing value is None.
+    """Return the imbalance of `labels`; `splits` are their splits; missing values are None.
 
     Examples
     --------

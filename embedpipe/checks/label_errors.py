@@ -127,9 +127,9 @@ def confident_errors(
     conditions hold:
 
     1. Its probability is among the k lowest of all items with this label, where k is the estimated
-       number of wrong labels among them.
-    2. Its margin to another class is among the j smallest of all items with this label, where j is
-       the estimated number of these items that belong to the other class.
+       number of wrong labels among these items.
+    2. Its probability minus that of another class is among the j smallest of all items with this
+       label, where j is the estimated number of these items that belong to the other class.
     3. It is not the most probable class.
 
     Parameters
@@ -157,7 +157,7 @@ def confident_errors(
     """
     n, count = probabilities.shape
     improbable = np.zeros(n, np.bool_)  # the probability is among the lowest of its label
-    outranked = np.zeros(n, np.bool_)  # the margin is among the smallest of its label
+    outranked = np.zeros(n, np.bool_)  # the difference to a class is among the smallest
     joint = estimated_joint(probabilities, codes)  # (C, C)
     for code in range(count):
         members = np.flatnonzero(codes == code)
@@ -177,7 +177,7 @@ def confident_errors(
 def label_margins(
     probabilities: NDArray[np.float64], codes: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """Return the margins of the labels to the best other class: (n,) float64 from -1 to 1."""
+    """Return each label's probability minus the largest of the other classes: (n,) float64."""
     at = np.arange(len(codes))
     others = probabilities.copy()
     others[at, codes] = -np.inf

@@ -22,7 +22,7 @@ SPREAD = 0.02
 """Minimum spread of log values."""
 
 ITEMS_EACH = 100
-"""Number of items for each main direction."""
+"""Distinct vectors per principal direction: p vectors have p / 100 directions, at least 1."""
 
 TINY = 1e-30
 """Minimum distance, so that it has a logarithm."""
@@ -72,7 +72,8 @@ class Outliers:
     rows
         Rows of the outliers as int64, the largest score first; ties are sorted by row.
     scores
-        Scores of these rows as float64: spreads above the median divided by the limit, at least 1.
+        Scores of these rows as float64: the number of spreads above the median, divided by the
+        limit of this number. Outliers have scores of at least 1.
     threshold
         Minimum score of an outlier, 1; None with fewer than 20 distinct vectors.
     """
@@ -85,10 +86,11 @@ class Outliers:
 def find_outliers(index: Index) -> Outliers:
     """Return items with an unusual distance or residual; equal vectors have equal scores.
 
-    The distance to the tenth neighbour finds rare objects. The residual outside the main directions
-    (at most 128) finds images of another kind, such as blurred images or drawings, even if they
-    are near each other. The limits are 3 and 2.5 spreads above the median of the logarithms; for
-    normally distributed logarithms, one item in 740 and one in 160 would be outliers.
+    The distance to the tenth neighbour finds rare objects. The residual outside at most
+    128 principal directions finds images of another kind, such as blurred images or drawings, even
+    if they are near each other. The limits are 3 spreads (distance) and 2.5 spreads (residual)
+    above the median of the logarithms. For normally distributed logarithms, one item in 740 would
+    be an outlier by distance, and one in 160 by residual.
 
     Notes
     -----
@@ -130,7 +132,10 @@ def _spreads_above(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _residual_shares(index: Index) -> NDArray[np.float64] | None:
-    """Return the share of each distinct vector's length outside the main directions, or None."""
+    """Return the share of each distinct vector's length outside the principal directions.
+
+    The result is None if the vectors have at most 128 dimensions.
+    """
     sketch = index.sketch  # (p, m): p distinct vectors, m directions
     if sketch.shape[1] == index.matrix.shape[1]:
         return None

@@ -17,8 +17,9 @@ def as_dict(embeddings: Embeddings, checked: CheckResult) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``duplicates``, ``near_duplicates`` and ``leakage``: lists of groups. ``outliers``,
-        ``label_errors``, ``tiny``, ``blank`` and ``failed``: lists of items, the worst first.
+        ``duplicates``, ``near_duplicates`` and ``leakage``: lists of groups. ``outliers`` and
+        ``label_errors``: lists of items, the worst first. ``tiny``, ``blank`` and ``failed``: lists
+        of items.
         ``labelled``: number of labels. ``judged``: number of labels that were checked.
         ``imbalance``: class counts. ``limits``: estimated thresholds. ``not_checked``: reasons for
         skipped checks. ``remarks``: remarks about single files.

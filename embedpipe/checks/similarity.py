@@ -17,7 +17,7 @@ KEPT = (0.95, 0.9, 0.85, 0.8)
 """Shares of a side that remain after a crop."""
 
 NOISE = 2.0
-"""Noise of compression in levels from 0 to 255; images with less contrast are similar."""
+"""Noise of compression in levels from 0 to 255; two images with less contrast are similar."""
 
 PAIRS = 64
 """Number of pairs that a thread compares at once."""

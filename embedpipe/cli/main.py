@@ -72,8 +72,8 @@ app = typer.Typer(
     name="embedpipe",
     cls=_Commands,
     help="Embed a folder of images once; then choose images to label, train a model and measure "
-    "its accuracy in seconds on a CPU.\n\nExit status: 0 done, 1 failed, 2 wrong usage, 3 done, "
-    "but too many images failed, 130 interrupted.",
+    "its accuracy in seconds on a CPU.\n\nExit status: 0 done; 1 failed; 2 wrong usage; 3 done, "
+    "but too many images failed; 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
