@@ -171,7 +171,7 @@ class _Finder:
         items: dict[str, bytes | None] | None = None
         for workspace in self._workspaces():
             with contextlib.suppress(LabelError), _log_of(workspace) as log:
-                if next(log.labelled_contents(), None) is None:
+                if not log.labelled_contents(limit=1):
                     continue
                 items = self._items() if items is None else items
                 for other in find_labels(log, self.dataset.name, items):

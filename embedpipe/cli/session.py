@@ -48,7 +48,8 @@ class Session:
         self._scans: dict[str, Scan] = {}  # by dataset
         self._is_located = False
         self.typed = printable(shlex.join(["embedpipe", *sys.argv[1:]]))
-        self._folder_answers = FolderAnswers(self.remark, may_ask=not common.json)
+        self._notes: list[str] = []  # remarks on the dataset that are not written yet
+        self._folder_answers = FolderAnswers(self._notes.append, may_ask=not common.json)
         self._output = output
         self._failures: list[dict[str, Any]] = []
         self._exceeded: str | None = None
@@ -145,13 +146,14 @@ class Session:
             for suffix, count in dataset.skipped.items()
         ]
         kinds = (
-            (notes + list(report.notes), ""),
+            ([*self._notes, *notes, *report.notes], ""),
             ([each.message for each in embeddings.failures], "failed images"),
             (
                 [sentence_about(path, text) for path, text in report.remarks],
                 "remarks; `check --json` lists all",
             ),
         )
+        self._notes.clear()
         if self.common.quiet:
             return
         shown = ShownRemarks(self.workspace.items_of(dataset.name).with_name("shown-remarks.txt"))

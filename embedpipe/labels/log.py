@@ -165,14 +165,14 @@ class LabelLog:
             stored = self._resolved(connection, dataset)
             return connection.execute(query, (stored,)).fetchone() is not None
 
-    def labelled_contents(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the dataset and the content id of each labelled image, also of former labels."""
+    def labelled_contents(self, limit: int = -1) -> list[tuple[str, bytes]]:
+        """Return the dataset and the content id of each event with a label, at most `limit`."""
         query = (
-            "SELECT DISTINCT dataset, content_id FROM events "
-            "WHERE path IS NOT NULL AND content_id IS NOT NULL AND label IS NOT NULL"
+            "SELECT dataset, content_id FROM events "
+            "WHERE path IS NOT NULL AND content_id IS NOT NULL AND label IS NOT NULL LIMIT ?"
         )
         with self._reading() as connection:
-            yield from connection.execute(query).fetchall()
+            return connection.execute(query, (limit,)).fetchall()
 
     def undo(self, dataset: str, who: str | None, n: int = 1) -> list[Event]:
         """Undo up to the last `n` acts of an annotator, and return their events, latest first.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 from .log import LabelLog
+from .log_state import match
 
 __all__ = ["OtherLabels", "copy_labels", "find_labels"]
 
@@ -31,15 +31,16 @@ def find_labels(
     """
     contents = set(items.values())
     own = log.dataset_of(dataset)
-    hits = Counter(name for name, content in log.labelled_contents() if content in contents)
-    found = [_labels_of(log, name, items) for name in hits if name != own]
+    hits = {name for name, content in log.labelled_contents() if content in contents}
+    found = [_labels_of(log, name, items) for name in sorted(hits - {own})]
     return sorted(
         (each for each in found if each.labels), key=lambda each: (-each.labels, each.dataset)
     )
 
 
 def _labels_of(log: LabelLog, dataset: str, items: Mapping[str, bytes | None]) -> OtherLabels:
-    matched = log.current_for(dataset, items)
+    known = log.current(dataset)
+    matched = match(known, items)
     # A label at a known path counts only if its file has the same content.
     here = [
         path
@@ -47,7 +48,7 @@ def _labels_of(log: LabelLog, dataset: str, items: Mapping[str, bytes | None]) -
         if current.kind == "label" and items[path] is not None and current.content_id == items[path]
     ]
     at_same_path = sum(path not in matched.moved for path in here)
-    total = sum(current.kind == "label" for current in log.current(dataset).values())
+    total = sum(current.kind == "label" for current in known.values())
     return OtherLabels(dataset, len(here), 2 * at_same_path > total)
 
 

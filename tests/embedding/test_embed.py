@@ -22,6 +22,7 @@ from embedpipe.backbones import get_backbone
 from embedpipe.cache import verify
 from embedpipe.datasets import load_dataset
 from embedpipe.embedding import Embeddings, EmbedOptions, embed
+from embedpipe.embedding.scan import scan
 from embedpipe.errors import DatasetError, UsageError
 
 
@@ -171,10 +172,8 @@ def test_an_unchanged_folder_is_not_read_again(
     embedded: Callable[..., Embeddings],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from embedpipe.embedding import scan
-
     folder = photos(5)
-    monkeypatch.setattr(scan, "SETTLED_NS", 0)
+    monkeypatch.setattr("embedpipe.embedding.scan.SETTLED_NS", 0)
     first = embedded(folder)
     dataset = load_dataset(str(folder))
     read: list[str] = []
@@ -191,6 +190,18 @@ def test_an_unchanged_folder_is_not_read_again(
     (folder / "class0" / "0000.jpg").touch()
     embedded(folder)
     assert read == ["class0/0000.jpg"]
+
+
+def test_a_scan_that_was_not_stored_is_stored_later_without_reading_again(
+    photos: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("embedpipe.embedding.scan.SETTLED_NS", 0)
+    dataset, first, second = load_dataset(photos(5)), tmp_path / "first", tmp_path / "second"
+    before = scan(dataset, Workspace(first), store=False)
+    assert (before.hashed, first.exists()) == (5, False)
+    later = scan(dataset, Workspace(second), earlier=before)
+    assert (later.hashed, later.content_ids) == (0, before.content_ids)
+    assert scan(dataset, Workspace(second)).hashed == 0
 
 
 def test_a_damaged_scan_memory_is_ignored(

@@ -100,6 +100,25 @@ def test_a_lost_address_is_printed_again_while_the_server_runs(tmp_path: Path) -
     assert list(path.parent.glob("page-*.json")) == []
 
 
+def test_the_address_is_found_from_another_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EMBEDPIPE_WORKSPACE", raising=False)
+    folder = make_photos(tmp_path / "photos", 6)
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    for each in (home, elsewhere):
+        each.mkdir()
+    with started([*COMMAND, folder, "--backbone", "toy"], cwd=home) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline()
+        again = run_program([*COMMAND, "../photos", "--url"], cwd=elsewhere)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert (again.returncode, again.stdout) == (0, url)
+    assert err.splitlines()[0] == f"workspace: {home / '.embedpipe'}"
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_the_file_of_a_stopped_server_does_not_lead_to_another_server(
     tmp_path: Path, lab: Lab
 ) -> None:
