@@ -33,7 +33,8 @@ class ContinualOptions:
         ``"replay"``: continue training on the new rows and the rows of the buffer. ``"naive"``:
         continue without a buffer. ``"cumulative"``: a new head from all rows so far.
         ``"joint"``: one new head from all rows at once, the upper baseline. Default: *naive* for
-        heads that are exact on streams, otherwise *replay*.
+        heads with exact incremental updates (`exact_on_streams`) or with policy ``"none"``,
+        otherwise *replay*.
     policy
         The replay policy, which chooses the rows of the buffer: a spec string or a `Policy`.
         ``"none"``: no buffer, and the method *naive*.

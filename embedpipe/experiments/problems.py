@@ -50,7 +50,7 @@ class Source:
 
     @property
     def _is_shared(self) -> bool:
-        """Whether all seeds have the same problem: with a test split, or for a `Problem` object."""
+        """Whether all seeds have the same problem: with one test split, or if it was given."""
         if isinstance(self.given, Embeddings):
             if self.given.dataset.division is not None:
                 return False

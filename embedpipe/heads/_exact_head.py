@@ -20,7 +20,7 @@ PRIOR_ROWS = 5.0
 """Weight, in rows, of the prior whose most probable temperature is 1."""
 
 DEFAULT_TEMPERATURE = 0.12
-"""Temperature if no row can be left out, as a share of the mean logit gap of class means."""
+"""Temperature if no row can be left out, as a share of the mean logit gap between class means."""
 
 
 class ExactHead(EmbeddingHead):
