@@ -198,15 +198,13 @@ def export(
     format_ = formats[form]
     _check_export(format_, everything, link, image_url, classes or ())
     format_.check_path(output)  # before images are read
-    predicted: dict[str, Labelled] = {}
     if predictions is not None:
         _check_predictions(format_)
-        predicted = _predictions(session, data, predictions, embed_options)
     elif min_confidence is not None:
         raise UsageError("--min-confidence needs --predictions.")
+    found = _predictions(session, data, predictions, embed_options)
     limit = min_confidence or 0.0
-    unsure = {path for path, each in predicted.items() if (each.score or 0.0) < limit}
-    predicted = {path: each for path, each in predicted.items() if path not in unsure}
+    predicted = {path: each for path, each in found.items() if (each.score or 0.0) >= limit}
     options: dict[str, Any] = {}
     with_vectors = "embeddings" in format_.write_options
     with_unlabelled = everything or with_vectors
@@ -239,7 +237,7 @@ def export(
     exported = [item for item in items if _contains(format_, item)]
     missing = Counter(item.status for item in items if not _contains(format_, item))
     by_prediction = sum(item.is_only_predicted for item in exported)
-    below = sum(path not in current for path in unsure)
+    below = len(found.keys() - predicted.keys() - current.keys())
     text = f"{output}: {len(exported)} items{_parts(exported)}"
     for status in ("skip", "unsure"):
         text += f"; {missing[status]} {status} left out" if missing[status] else ""
@@ -299,12 +297,14 @@ def _check_predictions(format_: Format) -> None:
 
 
 def _predictions(
-    session: Session, data: DatasetWithLabels, path: Path, embed_options: Embed
+    session: Session, data: DatasetWithLabels, path: Path | None, embed_options: Embed
 ) -> dict[str, Labelled]:
     """Return the predictions of a model, or those of a table that `predict` wrote, by path."""
     from ..labels import Labelled
     from ..tables import SUFFIXES
 
+    if path is None:
+        return {}
     if path.suffix.lower() in SUFFIXES:
         return _read_predictions(path)
     _, found = predicted_by(session, data, path, embed_options, uses_classes=False)
