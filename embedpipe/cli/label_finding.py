@@ -68,6 +68,7 @@ class Command(Protocol):
     """The methods of a `Session` that the search needs."""
 
     workspace: Workspace
+    refused_labels: bool
 
     @property
     def has_default_workspace(self) -> bool: ...
@@ -84,23 +85,33 @@ class Command(Protocol):
 def locate(session: Command, dataset: Dataset, data: DatasetOptions) -> None:
     """Choose the workspace of a session for a dataset, and find the labels of its images."""
     known, path = known_workspaces(), _path_of(data)
+    places = [session.workspace]
     if path is not None and session.has_default_workspace:
-        for each in (session.workspace, *_beside(path), *recorded_workspaces(dataset)):
-            if _has_items(each, dataset.name):
-                session.workspace = each
-                break
+        places += [*_beside(path), *recorded_workspaces(dataset)]
+    place = next((each for each in places if _has_items(each, dataset.name)), None)
+    session.workspace = place or session.workspace
+    has_labels = place is not None
     if isinstance(data, DatasetWithLabels) and not dataset.listed:
-        _Finder(session, dataset, path, known).run(data.labels_from)
-    if _has_items(session.workspace, dataset.name):
+        finder = _Finder(session, dataset, path, known)
+        has_labels = finder.run(data.labels_from, has_labels)
+    if has_labels:
         remember(session, dataset, data)
 
 
 def remember(session: Command, dataset: Dataset, data: DatasetOptions) -> None:
-    """Add the session's workspace to the list of workspaces with labels."""
+    """Add the session's workspace, which has a label log, to the list of workspaces."""
+    if session.refused_labels:
+        _keep_apart(session, dataset)
     path = _path_of(data)
     if path is not None:
         root = os.path.realpath(path)
         remember_workspace(KnownWorkspace(dataset.name, root, str(session.workspace.root)))
+
+
+def _keep_apart(session: Command, dataset: Dataset) -> None:
+    """Store that a dataset has only its own labels."""
+    with _log_of(session.workspace) as log:
+        log.link(dataset.name, dataset.name)
 
 
 def recorded_workspaces(dataset: Dataset) -> list[Workspace]:
@@ -129,26 +140,32 @@ class _Finder:
     path: str | None
     known: list[KnownWorkspace]
 
-    def run(self, labels_from: str) -> None:
-        """Find other labels, and use them if `labels_from` or the user says so."""
+    def run(self, labels_from: str, has_labels: bool) -> bool:
+        """Find other labels, and use them if `labels_from` or the user says so.
+
+        Return whether the dataset has labels then; `has_labels` is whether it has some before.
+        """
         name, workspace = self.dataset.name, self.session.workspace
         if labels_from == "none":
             if _is_linked(workspace, name):
                 with _log_of(workspace) as log:
                     log.link(name, name)
-            return
-        if _has_items(workspace, name):
+                    return log.has_items(name)
+            return has_labels
+        if has_labels:
             self._check_has_no_labels(labels_from)
-            return
+            return True
         if labels_from == "ask" and _is_linked(workspace, name):
-            return
+            return False
         found = self._found()
-        if labels_from not in ("ask", "auto"):
-            self._use(self._named(labels_from, found))
-        elif found and (labels_from == "auto" or found[0].is_at(self.path)):
-            self._use(found[0])
-        elif found:
-            self._ask(found)
+        chosen = self._named(labels_from, found) if labels_from not in ("ask", "auto") else None
+        if chosen is None and found:
+            is_same = found[0].is_at(self.path) and os.access(found[0].workspace.labels, os.W_OK)
+            is_sure = labels_from == "auto" or is_same
+            chosen = found[0] if is_sure or self._is_agreed(found) else None
+        if chosen is not None:
+            self._use(chosen)
+        return chosen is not None
 
     def _check_has_no_labels(self, labels_from: str) -> None:
         """Refuse the labels of another dataset if the dataset has labels of its own."""
@@ -211,17 +228,16 @@ class _Finder:
             + (f"Labels are under: {others}." if found else "No other dataset has labels of them.")
         )
 
-    def _ask(self, found: list[FoundLabels]) -> None:
-        """Ask whether to use the labels, and remember the answer."""
+    def _is_agreed(self, found: list[FoundLabels]) -> bool:
+        """Ask whether to use the labels, and remember a refusal."""
         answer = self.session.ask(f"{found[0]} Use them?")
         if answer is None:
             self.session.note_labels_found(found)
             self.session.remark(f"{found[0]} Use them with --labels-from auto.")
-        elif answer:
-            self._use(found[0])
-        elif _has_log(self.session.workspace):
-            with _log_of(self.session.workspace) as log:
-                log.link(self.dataset.name, self.dataset.name)
+        self.session.refused_labels = answer is False
+        if answer is False and _has_log(self.session.workspace):
+            _keep_apart(self.session, self.dataset)
+        return bool(answer)
 
     def _use(self, found: FoundLabels) -> None:
         """Link the dataset to the other one, or copy the labels if both may change separately."""

@@ -47,6 +47,8 @@ class Session:
         self.workspace = _workspace.Workspace(common.workspace)
         self._scans: dict[str, Scan] = {}  # by dataset
         self._is_located = False
+        self.refused_labels = False
+        """Whether the user refused labels of the same images under another name."""
         self.typed = printable(shlex.join(["embedpipe", *sys.argv[1:]]))
         self._notes: list[str] = []  # remarks on the dataset that are not written yet
         self._folder_answers = FolderAnswers(self._notes.append, may_ask=not common.json)

@@ -67,6 +67,7 @@ class Learner:
         head: Any,
         seed: int,
         history: Path,  # file for the evidence of each fit
+        dataset: str,  # its name in the label log
     ) -> None:
         self._embeddings, self._snapshot, self._seed = embeddings, snapshot, seed
         self._strategy, self._initial = strategy, initial
@@ -81,7 +82,7 @@ class Learner:
         self._work = threading.Lock()
         self._batch: Batch | None = None  # the labels of the last model
         key = {
-            "dataset": embeddings.dataset.name,
+            "dataset": dataset,
             "spec_id": embeddings.spec.id,
             "head": self._head_name,
         }

@@ -92,7 +92,9 @@ class LabellingSession:
                 f"the initial strategy {initial!r} needs labels. Choose one that needs none."
             )
         history = log.path.with_name("fits.jsonl")
-        self._learner = Learner(embeddings, self.snapshot, chosen, first, head, seed, history)
+        self._learner = Learner(
+            embeddings, self.snapshot, chosen, first, head, seed, history, self.dataset
+        )
         self.ids = tuple(item.id for item in embeddings.items)
         self._state = LabelState(embeddings, log)
         self._lock = threading.RLock()  # protects the state

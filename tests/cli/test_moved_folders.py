@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from embedpipe.cli.known_workspaces import list_file
+from embedpipe.cli.session import Session
 from embedpipe.labels import LabelLog
+from embedpipe.server import LabellingServer
 from tests.cli.conftest import Outcome, read_csv
 from tests.processes import run
 
@@ -348,6 +350,30 @@ def test_in_a_terminal_the_question_is_asked_once(
     else:
         assert {row["path"]: row["label"] for row in read_csv(table)} == labels
         assert places.export(new) == labels
+
+
+def test_a_refusal_is_remembered_in_a_new_workspace(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(self: LabellingServer) -> None:
+        raise KeyboardInterrupt
+
+    questions: list[str] = []
+
+    def refuse(self: Session, question: str) -> bool:
+        questions.append(question)
+        return False
+
+    monkeypatch.setattr(LabellingServer, "run", ended)
+    places.label()
+    new = shutil.move(places.photos, places.home / "new place")
+    places.go(places.home / "elsewhere")
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "ask", refuse)
+        for _ in range(2):
+            assert places.call("label", new, "--backbone", "toy").status == 0
+    assert questions == [f"6 labels found for these images (from `{places.photos}`). Use them?"]
+    assert kinds(places.home / "elsewhere" / ".embedpipe") == ["link"]
 
 
 def test_the_real_command_line_after_mv(places: Places) -> None:

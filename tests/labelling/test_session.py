@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -163,6 +164,24 @@ def test_a_moved_file_keeps_its_label_and_an_edited_one_loses_it(digits, tmp_pat
         ]
     )
     assert {row: each.label for row, each in session.current().items()} == {3: "hat"}
+
+
+def test_a_linked_dataset_has_the_labels_and_the_curve_of_the_other_name(digits, start, tmp_path):
+    former = start()
+    answer(former, former.propose(30))
+    former.retrain()
+    name = digits.dataset.name
+    moved = replace(digits, dataset=replace(digits.dataset, name="new-place"))
+    with LabelLog(tmp_path / "labels.sqlite") as log:
+        log.link("new-place", name)
+        session = LabellingSession(moved, log, who="ann")
+        assert session.dataset == name
+        assert session.current() == former.current()
+        assert session.curve() == former.curve() != []
+        session.label([0], "hat")
+        assert former.current_of(0).label == "hat"
+        assert session.undo()
+        assert session.current() == former.current()
 
 
 def test_the_model_is_fitted_to_new_labels(start):
