@@ -23,7 +23,7 @@ SAMPLE = 20
 
 
 def check_dataset(dataset: str | Dataset) -> CheckReport:
-    """Check the contract of a dataset or a registered name.
+    """Check the contract of a `Dataset`, or of a dataset given by its registered name.
 
     Raise `ContractError` if a check fails. For a registered dataset that must be downloaded, most
     checks do not apply.
