@@ -30,7 +30,7 @@ BLOCK_ROWS = 512
 """Rows per block."""
 
 BLOCK_COLUMNS = 512
-"""Columns of the precision per task of a thread."""
+"""Columns of the precision matrix per task of a thread."""
 
 LEAST_PRIOR = 1e-8
 """Minimum prior for the dual form, as a share of the mean squared length of the features."""
