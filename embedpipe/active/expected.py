@@ -10,26 +10,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._loops.arrays import uniform_of_rows
-from .._loops.fitting import Trainer, probabilities_of
+from .._loops.fitting import Batch, Trainer, probabilities_of
+from .._threads import map_blocks
+from ..index.vectors import take_rows, vectors_of
 
 if TYPE_CHECKING:
     from ..heads import HeldOutPredictions
 
-__all__ = ["ClassAccuracy", "ExpectedAccuracy", "expected_accuracy", "expected_on_rows"]
+__all__ = [
+    "ClassAccuracy",
+    "ExpectedAccuracy",
+    "expected_accuracy",
+    "expected_of_candidates",
+    "expected_of_rows",
+    "neighbour_agreement",
+]
 
-MAX_ROWS = 5000
+MAX_ROWS = 2000
 """Maximum unlabelled rows that a loop predicts for the estimate."""
 
-COEFFICIENTS = (-0.131, 0.406, 1.223, -0.726)
-"""Weights of the terms whose sum is the expected log-odds: the constant 1, and the log-odds of the
-cross-validated accuracy, of the mean confidence on the unlabelled rows, and of the mean confidence
-on the held-out rows.
+MAX_COMPARED, MAX_LABELLED = 1000, 5000
+"""Maximum unlabelled rows that are compared with labelled rows; maximum of these labelled rows."""
+
+BLOCK_ROWS = 256
+"""Unlabelled rows that are compared in one block."""
+
+COEFFICIENTS = (0.455, 0.631, -0.242, 0.747, -0.675)
+"""Weights of the terms of `_centre`, from a regression on datasets with known labels.
 
 See ``docs/explanation/expected-accuracy.md``.
 """
 
-SPREAD = 0.4
-"""Standard deviation of the log-odds of the accuracy around their estimate."""
+SPREAD, LABEL_SPREAD, HIGH_SPREAD, HIGH_ODDS = 0.21, 1.2, 0.45, 1.4
+"""Standard deviation of the log-odds of the accuracy around their estimate: a constant, a part
+that falls with the root of the number of labels, and a part that grows with log-odds above the last
+value (an accuracy of 80 %)."""
+
+MIN_LABELS = 10
+"""Number of labels below which the number of labels no longer changes the estimate."""
 
 Z = 1.6448536269514722
 """Half width of a 90 % interval in standard deviations."""
@@ -113,32 +131,94 @@ class ExpectedAccuracy:
         }
 
 
-def expected_on_rows(
-    trainer: Trainer,
-    head: Any,
-    held_out: HeldOutPredictions | None,
-    labelled: NDArray[np.int64],
+def expected_of_candidates(
+    trainer: Trainer, head: Any, held_out: HeldOutPredictions | None, batch: Batch
 ) -> ExpectedAccuracy:
     """Return the expected accuracy on the unlabelled candidates of a trainer.
 
-    At most 5,000 of them are predicted, drawn at random with the seed of the trainer.
+    At most 2,000 of them are predicted, drawn at random with the seed of the trainer.
     """
-    rows = np.setdiff1d(trainer.candidates, labelled, assume_unique=True)
-    count = rows.size
-    if count > MAX_ROWS:
-        keys = uniform_of_rows(rows, trainer.seed, "expected")
-        rows = rows[np.sort(np.argsort(keys, kind="stable")[:MAX_ROWS])]
-    classes = np.array([]) if head is None else np.asarray(head.classes_)
-    probabilities = np.zeros((0, classes.size))
-    if rows.size and head is not None:
-        probabilities = probabilities_of(head, trainer.matrix, rows)
-    return expected_accuracy(classes, held_out, probabilities, count)
+    rows = np.setdiff1d(trainer.candidates, batch.rows, assume_unique=True)
+    some = rows[_sample(rows, trainer.seed, MAX_ROWS)]
+    if held_out is None or not some.size:
+        reason = FEW_LABELS if rows.size else ALL_LABELLED
+        return _unknown(np.array([]) if head is None else head.classes_, reason)
+    probabilities = probabilities_of(head, trainer.matrix, some)  # (u, C)
+    return expected_of_rows(trainer, head, held_out, batch, some, probabilities, rows.size)
+
+
+def expected_of_rows(
+    trainer: Trainer,
+    head: Any,
+    held_out: HeldOutPredictions | None,
+    batch: Batch,
+    rows: NDArray[np.int64],
+    probabilities: NDArray[np.floating[Any]],
+    count: int | None = None,
+) -> ExpectedAccuracy:
+    """Return the expected accuracy on unlabelled rows, given the (u, C) predictions of a head.
+
+    `held_out` and `batch` are the held-out predictions and the labels of the head. `count` is the
+    number of rows if `rows` are a sample of them.
+    """
+    if held_out is None or not rows.size:
+        return _unknown(head.classes_, FEW_LABELS if rows.size else ALL_LABELLED)
+    if not hasattr(head, "temperature_"):
+        held_out, probabilities = _calibrated(held_out, probabilities)
+    predicted = head.classes_[probabilities.argmax(axis=1)]  # (u,)
+    agreement = neighbour_agreement(trainer, rows, predicted, batch)
+    return expected_accuracy(head.classes_, held_out, probabilities, agreement, count)
+
+
+def _calibrated(
+    held_out: HeldOutPredictions, probabilities: NDArray[np.floating[Any]]
+) -> tuple[HeldOutPredictions, NDArray[np.floating[Any]]]:
+    """Divide the logits of both predictions by the best temperature of the held-out rows."""
+    from ..heads import HeldOutPredictions
+
+    temperature = held_out.temperature()
+    known, others = (
+        np.maximum(each, TINY).astype(np.float64) ** (1.0 / temperature)
+        for each in (held_out.probabilities, probabilities)
+    )
+    known /= known.sum(axis=1, keepdims=True)
+    others /= others.sum(axis=1, keepdims=True)
+    return HeldOutPredictions(known, held_out.codes), others
+
+
+def neighbour_agreement(
+    trainer: Trainer, rows: NDArray[np.int64], predicted: NDArray[Any], batch: Batch
+) -> float:
+    """Return the share of unlabelled rows whose nearest labelled row has the predicted class.
+
+    `predicted` are the (u,) predicted classes of (u,) rows. At most 1,000 random rows are compared
+    with at most 5,000 random labelled rows, by cosine distance.
+    """
+    some = _sample(rows, trainer.seed, MAX_COMPARED)  # (s,)
+    known = _sample(batch.rows, trainer.seed, MAX_LABELLED)  # (k,)
+    labelled = take_rows(vectors_of(trainer.matrix, "cosine"), batch.rows[known])  # (k, d)
+
+    def work(part: slice) -> NDArray[np.bool_]:
+        # The cosines of a row, multiplied by its length, have the same order.
+        products = take_rows(trainer.matrix, rows[some[part]]) @ labelled.T  # (b, k)
+        return np.asarray(batch.labels[known[products.argmax(axis=1)]] == predicted[some[part]])
+
+    return float(np.mean(np.concatenate(map_blocks(work, some.size, BLOCK_ROWS))))
+
+
+def _sample(rows: NDArray[np.int64], seed: int, n: int) -> NDArray[np.intp]:
+    """Return the ascending positions of at most `n` random rows."""
+    if rows.size <= n:
+        return np.arange(rows.size)
+    keys = uniform_of_rows(rows, seed, "expected")
+    return np.sort(np.argsort(keys, kind="stable")[:n])
 
 
 def expected_accuracy(
     classes: NDArray[Any],
-    held_out: HeldOutPredictions | None,
+    held_out: HeldOutPredictions,
     probabilities: NDArray[np.floating[Any]],
+    agreement: float,
     count: int | None = None,
 ) -> ExpectedAccuracy:
     """Return the expected accuracy of a head on unlabelled rows, without their labels.
@@ -150,19 +230,22 @@ def expected_accuracy(
     classes
         (C,) classes of the head.
     held_out
-        Cross-validated predictions of the labelled rows; None if there are none.
+        Cross-validated predictions of the labelled rows.
     probabilities
-        (u, C) predictions of the unlabelled rows, or of a random sample of them.
+        (u, C) predictions of the unlabelled rows, or of a random sample of them; u >= 1.
+    agreement
+        Share of the unlabelled rows whose nearest labelled row has the predicted class.
     count
         Number of unlabelled rows; None for u.
     """
-    if not len(probabilities) and len(classes):
-        return _unknown(classes, ALL_LABELLED)
-    if held_out is None or len(np.unique(held_out.codes)) < 2:
+    if len(np.unique(held_out.codes)) < 2:
         return _unknown(classes, FEW_LABELS)
     confidence = probabilities.max(axis=1).astype(np.float64)  # (u,)
-    centre = _estimate(held_out, confidence)
-    value, low, high = (_share(centre + at * SPREAD) for at in (0.0, -Z, Z))
+    n = len(held_out.codes)
+    centre = _centre(held_out, float(confidence.mean()), agreement)
+    high_part = HIGH_SPREAD * max(0.0, centre - HIGH_ODDS)
+    spread = math.hypot(SPREAD, LABEL_SPREAD / math.sqrt(n), high_part)
+    value, low, high = (_share(centre + at * spread) for at in (0.0, -Z, Z))
     scale = 1.0 if count is None else count / len(probabilities)
     confusion = scale * _confusion(probabilities, confidence, value)
     return ExpectedAccuracy(value, low, high, "", classes, confusion)
@@ -173,15 +256,17 @@ def _unknown(classes: NDArray[Any], reason: str) -> ExpectedAccuracy:
     return ExpectedAccuracy(None, None, None, reason, classes, nothing)
 
 
-def _estimate(held_out: HeldOutPredictions, confidence: NDArray[np.float64]) -> float:
-    """Return the expected log-odds of the accuracy."""
-    n = len(held_out.codes)
-    right = round(held_out.accuracy * n)
+def _centre(held_out: HeldOutPredictions, confidence: float, agreement: float) -> float:
+    """Return the expected log-odds of the accuracy.
+
+    `confidence` is the mean confidence on the unlabelled rows.
+    """
     terms = (
         1.0,
-        _odds((right + 1.0) / (n + 2.0)),
-        _odds(float(confidence.mean())),
+        _odds(confidence),
         _odds(float(held_out.probabilities.max(axis=1).mean())),
+        _odds(agreement),
+        math.sqrt(100.0 / max(len(held_out.codes), MIN_LABELS)),
     )
     return sum(weight * term for weight, term in zip(COEFFICIENTS, terms, strict=True))
 

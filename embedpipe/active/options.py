@@ -32,8 +32,8 @@ class LoopOptions(LoopFields):
     Strategies are spec strings such as ``"margin"`` or `Strategy` objects; the initial strategy
     must not need labels. A head is a spec string or a scikit-learn classifier with
     ``predict_proba``. A head without its own ``seed`` or ``random_state`` uses the seed of the
-    loop. ``advice="full"`` cross-validates the head in every round, for the advice on stopping;
-    ``"cheap"`` does not.
+    loop. ``advice="full"`` cross-validates the head in every round, for the advice on stopping and
+    the expected accuracy; ``"cheap"`` does not.
 
     Examples
     --------

@@ -20,7 +20,7 @@ from .._loops.fitting import (
 from ..errors import ExhaustedError
 from ..heads import expected_calibration_error
 from ..strategies import Selection, Strategy
-from .expected import ExpectedAccuracy, expected_on_rows
+from .expected import ExpectedAccuracy, expected_of_candidates
 from .options import LoopOptions
 from .problem import Problem
 from .records import RoundRecord
@@ -244,10 +244,10 @@ class Rounds:
         """Return the expected accuracy on the candidates without a label."""
         # In the other modes, the head does not learn from all labels equally. Its held-out
         # predictions do not represent all labelled rows.
-        if not self._mode.from_all:
+        if not self._mode.from_all or self.options.advice != "full":
             held_out = None
-        rows = joined(batches).rows if batches else np.array([], np.int64)
-        return expected_on_rows(self._trainer, head, held_out, rows)
+        every = joined(batches) if batches else Batch(np.array([], np.int64), np.array([]))
+        return expected_of_candidates(self._trainer, head, held_out, every)
 
     def _train(self, batches: list[Batch]) -> None:
         previous = self._head

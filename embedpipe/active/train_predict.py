@@ -16,7 +16,7 @@ from ..embedding import Embeddings, EmbedOptions
 from ..embedding.embed import backbone_of, spec_of
 from ..errors import LabelError, UsageError
 from ..heads import load_head, save_head
-from .expected import ExpectedAccuracy, expected_on_rows
+from .expected import ExpectedAccuracy, expected_of_candidates
 from .selection import rows_of_labels
 
 __all__ = ["Accuracy", "Prediction", "Trained", "check_spec", "predict", "train", "train_head"]
@@ -160,8 +160,8 @@ def train_head(
     )
     every_row = np.arange(len(embeddings.items), dtype=np.int64)
     trainer = Trainer(fitted, embeddings.matrix, every_row, known[:0], seed=seed)
-    held_out = trainer.held_out(fitted, Batch(rows, known))
-    expected = expected_on_rows(trainer, fitted, held_out, rows)
+    batch = Batch(rows, known)
+    expected = expected_of_candidates(trainer, fitted, trainer.held_out(fitted, batch), batch)
     return Trained(fitted, accuracy, expected)
 
 

@@ -33,6 +33,12 @@ STEPS = 60
 RELATIVE_TOLERANCE = 1e-9
 """Relative length of a step at which the search stops."""
 
+PRIOR_ROWS = 5.0
+"""Weight, in rows, of a prior for temperature 1."""
+
+MIN_PROBABILITY = 1e-6
+"""Minimum probability in the fit of a temperature."""
+
 N_FOLDS = 5
 """Default number of folds of a cross-validation."""
 
@@ -49,6 +55,11 @@ class HeldOutPredictions(NamedTuple):
     def accuracy(self) -> float:
         """Share of right predictions."""
         return float(np.mean(self.probabilities.argmax(axis=1) == self.codes))
+
+    def temperature(self) -> float:
+        """Return the temperature that calibrates the probabilities."""
+        logits = np.log(np.maximum(self.probabilities, MIN_PROBABILITY))
+        return fit_temperature(logits, self.codes, prior_rows=PRIOR_ROWS)
 
 
 def expected_calibration_error(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .._loops.fitting import Batch, Trainer, probabilities_of, run_head
 from .._specs import format_spec
-from ..active.expected import ExpectedAccuracy, expected_accuracy
+from ..active.expected import ExpectedAccuracy, expected_of_rows
 from ..active.selection import RoundPool, default_candidates, index_of
 from ..active.stopping import Evidence, advise
 from ..checks import find_label_errors, why_not_judged
@@ -120,7 +120,9 @@ class Learner:
             held_out = self._trainer.held_out(head, batch)
             accuracy, scored = self._trainer.cv_accuracy(head, held_out)
             unlabelled = np.delete(rows, batch.rows)
-            expected = expected_accuracy(head.classes_, held_out, probabilities[unlabelled])
+            expected = expected_of_rows(
+                self._trainer, head, held_out, batch, unlabelled, probabilities[unlabelled]
+            )
             classes = tuple(str(name) for name in head.classes_)
             agreement = None if self.model is None else _agreement(self.model, classes, codes)
             evidence = Evidence(len(batch.rows), accuracy, scored, agreement)

@@ -69,8 +69,7 @@ def open_log(path: Path, timeout: float) -> sqlite3.Connection:
                 _prepare(connection, path)
             except BaseException as error:
                 connection.close()
-                # While another process creates the file, SQLite may return BUSY without waiting.
-                # So try again until the deadline.
+                # During creation of the file, SQLite may return BUSY without waiting.
                 code = getattr(error, "sqlite_errorcode", 0) & 0xFF
                 if code != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
                     raise

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from sklearn.naive_bayes import GaussianNB
 
 import embedpipe as ep
-from embedpipe.active.expected import FEW_LABELS, expected_accuracy
+from embedpipe._loops.fitting import Batch, Trainer
+from embedpipe.active.expected import (
+    expected_accuracy,
+    expected_of_candidates,
+    expected_of_rows,
+    neighbour_agreement,
+)
 from embedpipe.heads import HeldOutPredictions
 
 CLASSES = np.array(["hat", "shoe", "sock"])
@@ -32,14 +38,14 @@ def held_out(seed, n, sure=3.0):
 
 def test_labels_like_the_other_rows_give_an_interval_around_the_accuracy():
     labelled, rest = held_out(0, 400), held_out(1, 4000)
-    found = expected_accuracy(CLASSES, labelled, rest.probabilities)
+    found = expected_accuracy(CLASSES, labelled, rest.probabilities, 0.75)
     assert found.low < rest.accuracy < found.high
     assert abs(found.value - rest.accuracy) < 0.05
 
 
 def test_difficult_labels_do_not_lower_the_expected_accuracy():
     difficult, rest = held_out(0, 200, sure=0.7), held_out(1, 4000, sure=4.0)
-    found = expected_accuracy(CLASSES, difficult, rest.probabilities)
+    found = expected_accuracy(CLASSES, difficult, rest.probabilities, 0.8)
     assert difficult.accuracy < 0.6 < 0.8 < rest.accuracy
     assert abs(found.value - rest.accuracy) < 0.08
 
@@ -48,7 +54,7 @@ def test_difficult_labels_do_not_lower_the_expected_accuracy():
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 50), sure=st.sampled_from([0.1, 3.0, 100.0]))
 def test_the_confusion_matrix_agrees_with_the_value(seed, n, sure):
     rest = predictions(seed, n, sure)
-    found = expected_accuracy(CLASSES, held_out(seed, 60), rest, count=10 * n)
+    found = expected_accuracy(CLASSES, held_out(seed, 60), rest, 0.7, count=10 * n)
     predicted = np.bincount(rest.argmax(axis=1), minlength=3)
     assert found.confusion.sum(axis=0) == pytest.approx(10.0 * predicted)
     assert np.trace(found.confusion) == pytest.approx(10 * n * found.value, rel=1e-4)
@@ -60,7 +66,7 @@ def test_the_confusion_matrix_agrees_with_the_value(seed, n, sure):
 
 def test_the_figures_of_a_class_by_hand():
     rest = np.array([[0.8, 0.2, 0.0]] * 5 + [[0.3, 0.7, 0.0]] * 5)
-    found = expected_accuracy(CLASSES, held_out(0, 100), rest)
+    found = expected_accuracy(CLASSES, held_out(0, 100), rest, 0.7)
     hats, shoes = found.confusion[:, 0], found.confusion[:, 1]
     assert found.confusion[:, 2].tolist() == [0, 0, 0]
     hat, sock = found.per_class["hat"], found.per_class["sock"]
@@ -70,24 +76,44 @@ def test_the_figures_of_a_class_by_hand():
     assert next(iter(found.per_class)) == "sock"
 
 
-ONE_CLASS = HeldOutPredictions(predictions(0, 2), np.array([1, 1]))
+FEW_LABELS = "Label at least two images of each of two classes."
+
+
+def test_labels_of_one_class_give_a_reason():
+    one_class = HeldOutPredictions(predictions(0, 2), np.array([1, 1]))
+    found = expected_accuracy(CLASSES, one_class, predictions(1, 9), 0.7)
+    assert (found.value, found.interval, found.reason) == (None, None, FEW_LABELS)
+    assert found.per_class == {} and not found.confusion.any()
+    assert str(found) == "expected accuracy unknown"
 
 
 @pytest.mark.parametrize(
-    ("classes", "labels", "rest", "reason"),
+    ("labelled", "reason"),
     [
-        ([], None, np.zeros((0, 0)), "Label at least two images of each of two classes."),
-        (["hat"], None, np.ones((5, 1)), FEW_LABELS),
-        (CLASSES, None, predictions(1, 9), FEW_LABELS),
-        (CLASSES, ONE_CLASS, predictions(1, 9), FEW_LABELS),
-        (CLASSES, held_out(0, 9), np.zeros((0, 3)), "All images have a label."),
+        (["hat", "hat", "hat", None], FEW_LABELS),
+        (["hat", "shoe", None, None], FEW_LABELS),
+        (["hat", "hat", "shoe", "shoe"], "All images have a label."),
     ],
-)  # fmt: skip
-def test_without_an_estimate_there_is_a_reason(classes, labels, rest, reason):
-    found = expected_accuracy(np.array(classes), labels, rest)
-    assert (found.value, found.interval, found.reason) == (None, None, reason)
-    assert found.per_class == {} and not found.confusion.any()
-    assert str(found) == "expected accuracy unknown"
+)
+def test_too_few_and_too_many_labels_give_a_reason(labelled, reason):
+    matrix = np.array([[0, 1], [0.1, 1], [1, 0], [1, 0.1]], dtype=np.float32)
+    rows = np.array([row for row, label in enumerate(labelled) if label is not None])
+    batch = Batch(rows, np.array([label for label in labelled if label is not None]))
+    trainer = Trainer(ep.LogisticHead(), matrix, np.arange(4), batch.labels[:0])
+    head = trainer.fit(trainer.fresh(), batch)
+    found = expected_of_candidates(trainer, head, trainer.held_out(head, batch), batch)
+    assert (found.value, found.reason) == (None, reason)
+
+
+def test_the_agreement_with_the_nearest_label_by_hand():
+    angles = np.array([0.0, 0.1, 0.2, 1.5, 1.4, 1.3])
+    matrix = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+    matrix[2] *= 50  # only the direction counts
+    none = np.array([], dtype=np.str_)
+    trainer = Trainer(None, matrix, np.arange(6), none)
+    batch = Batch(np.array([3, 0]), np.array(["shoe", "hat"]))
+    predicted = np.array(["hat", "hat", "shoe", "hat"])
+    assert neighbour_agreement(trainer, np.array([1, 2, 4, 5]), predicted, batch) == 0.75
 
 
 def clusters(n=600):
@@ -156,4 +182,22 @@ def test_other_heads_are_cross_validated_and_forgetful_heads_have_no_estimate():
     for options in ({"advice": "cheap"}, {"mode": "incremental"}):
         records = run(head=GaussianNB(), **options)[1]
         assert [each.expected_accuracy for each in records] == [None] * 3
-    assert all(record.expected_accuracy for record in run(advice="cheap")[1])
+
+
+def test_overconfident_predictions_are_calibrated():
+    X, y = clusters()
+    rows = np.arange(60)
+    trainer = Trainer(GaussianNB(), X, np.arange(len(y)), np.array([], dtype=np.str_))
+    batch = Batch(rows, y[:60])
+    head = GaussianNB().fit(X[:60], y[:60])
+    held_out = trainer.held_out(head, batch)
+    sure = HeldOutPredictions(held_out.probabilities**8, held_out.codes)
+    sure = sure._replace(probabilities=sure.probabilities / sure.probabilities.sum(axis=1)[:, None])
+    rest = np.arange(60, len(y))
+    found = [
+        expected_of_rows(trainer, head, each, batch, rest, head.predict_proba(X[rest]) ** power)
+        for each, power in ((held_out, 1), (sure, 8))
+    ]
+    assert sure.temperature() > 3 > held_out.temperature()
+    assert abs(found[0].value - found[1].value) < 0.05
+    assert abs(found[0].value - head.score(X[rest], y[rest])) < 0.08
