@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 LOG, FILE, DATASET, BOTH = "log", "file", "dataset", "log and dataset"
-"""Values of ``labels_from``."""
+"""Values of ``label_source``."""
 
 _DECLINED = {"accept": "accepted", "skip": "skipped"}
 """Words for the kinds of events of declined items; others have their own name."""
@@ -65,7 +65,7 @@ class KnownLabels:
 
     def facts(self) -> dict[str, Any]:
         """Return the source and the number of the labels for JSON."""
-        return {"labels_from": self.source, "labelled": len(self.labels)}
+        return {"label_source": self.source, "labelled": len(self.labels)}
 
     def __str__(self) -> str:
         noun = "label" if len(self.labels) == 1 else "labels"

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from sys import intern
 
 from .dataset import Item, canonical_split
@@ -146,7 +146,8 @@ def doubt_about(items: Sequence[Item]) -> str | None:
 
     `items` are from `arrange`. There is no doubt if the class folders are inside splits. Otherwise
     no image may be in a deeper folder, each class must have two images, and no class may be named
-    like a date, a number, an album or a folder of a camera.
+    like a date, a number, an album or a folder of a camera. Consecutive numbers from 0 or 1 are
+    classes.
     """
     if any(item.split for item in items):
         return None
@@ -154,12 +155,21 @@ def doubt_about(items: Sequence[Item]) -> str | None:
     deeper = next((item for item in items if _is_deeper(item)), None)
     if deeper is not None:
         return f"`{deeper.id.rpartition('/')[0]}` is a folder inside another folder"
+    numbered = _are_numbered(counts)
     for name, count in sorted(counts.items()):
         if count == 1:
             return f"the folder `{name}` has only one image"
-        if _NO_CLASS.fullmatch(name):
+        if not numbered and _NO_CLASS.fullmatch(name):
             return f"the folder `{name}` is named like an album or a date"
     return None
+
+
+def _are_numbered(names: Collection[str]) -> bool:
+    """Return whether names are consecutive whole numbers from 0 or 1."""
+    if not all(name.isascii() and name.isdecimal() for name in names):
+        return False
+    numbers = sorted(int(name) for name in names)
+    return numbers[0] < 2 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
 def _is_deeper(item: Item) -> bool:

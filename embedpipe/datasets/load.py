@@ -57,7 +57,8 @@ def load_dataset(
         For a folder or an archive: whether its folder names are the labels of the images. By
         default they are if the layout is unmistakable: class folders inside ``train/`` and
         ``test/``, or every image in one of at least two class folders, two images in each, and no
-        folder named like a date, a number, an album or a folder of a camera.
+        folder named like a date, a number, an album or a folder of a camera; consecutive numbers
+        from 0 or 1 are accepted.
 
     Raises
     ------

@@ -71,7 +71,7 @@ def test_select(
     folder, output = photos(12), tmp_path / "picks.csv"
     result = call("select", folder, "-n", 4, "--json", "--output", output).json()
     assert list(result) == [
-        "strategy", "n", "labels_from", "labelled", "picks", "diagnostics", "seconds",
+        "strategy", "n", "label_source", "labelled", "picks", "diagnostics", "seconds",
     ]  # fmt: skip
     assert (result["strategy"], result["n"]) == ("coreset", 4)
     picks = result["picks"]

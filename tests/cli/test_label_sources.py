@@ -59,15 +59,15 @@ def chosen(outcome: Outcome) -> set[str]:
 
 def test_select_leaves_out_images_that_the_log_has(call: Call, flat: Path, log: Log) -> None:
     everything = {path.name for path in flat.iterdir()}
-    assert call("select", flat, "-n", 24, "--json").json()["labels_from"] is None
+    assert call("select", flat, "-n", 24, "--json").json()["label_source"] is None
     log(flat, by_parity(range(10)) | {"10.jpg": None, "11.jpg": None})
     outcome = call("select", flat, "-n", 12, "--strategy", "margin", "--json")
     assert chosen(outcome) == {f"{number:02d}.jpg" for number in range(12, 24)}
-    assert (outcome.json()["labels_from"], outcome.json()["labelled"]) == ("log", 10)
+    assert (outcome.json()["label_source"], outcome.json()["labelled"]) == ("log", 10)
     assert "10 labels from the label log; 2 skipped.\n" in outcome.err
     without = call("select", flat, "-n", 24, "--labels", "none", "--json")
     assert chosen(without) == everything
-    assert (without.json()["labels_from"], without.json()["labelled"]) == (None, 0)
+    assert (without.json()["label_source"], without.json()["labelled"]) == (None, 0)
     assert call("select", flat, "-n", 13, "--quiet").status == 1
 
 
@@ -96,12 +96,12 @@ def test_a_label_file_and_the_labels_of_the_dataset_replace_the_log(
     file.write_text("path,label\n20.jpg,hat\n21.jpg,shoe\n")
     result = call("select", flat, "-n", 22, "--labels", file, "--json")
     assert chosen(result).isdisjoint({"20.jpg", "21.jpg"})
-    assert (result.json()["labels_from"], result.json()["labelled"]) == ("file", 2)
+    assert (result.json()["label_source"], result.json()["labelled"]) == ("file", 2)
     rows = [f"flat/{number:02d}.jpg,{'hat' if number < 4 else ''}" for number in range(24)]
     manifest.write_text("\n".join(["path,label", *rows]))
     result = call("select", manifest, "-n", 20, "--labels", "dataset", "--json")
     assert chosen(result) == {f"flat/{number:02d}.jpg" for number in range(4, 24)}
-    assert (result.json()["labels_from"], result.json()["labelled"]) == ("dataset", 4)
+    assert (result.json()["label_source"], result.json()["labelled"]) == ("dataset", 4)
 
 
 def test_run_on_the_labels_of_the_log(call: Call, flat: Path, log: Log) -> None:
@@ -115,7 +115,7 @@ def test_run_on_the_labels_of_the_log(call: Call, flat: Path, log: Log) -> None:
     options = ["--initial-size", 4, "--batch-size", 4, "--rounds", 9, "--no-baseline", "--json"]
     outcome = call("run", flat, *options)
     result = outcome.json()
-    assert (result["labels_from"], result["labelled"]) == ("log", 20)
+    assert (result["label_source"], result["labelled"]) == ("log", 20)
     assert result["rounds"][-1]["labelled"] == 16  # 20 without 2 test images of each class
     assert "The pool has only the images with 20 labels from the label log.\n" in outcome.err
 
@@ -127,7 +127,7 @@ def test_check_prefers_the_labels_of_the_log(
 
     def checked(*options: str) -> tuple[Any, ...]:
         result = call("check", folder, "--backbone", "toy", "--json", "--quiet", *options).json()
-        return result["labels_from"], result["labelled"], result["imbalance"]["classes"]
+        return result["label_source"], result["labelled"], result["imbalance"]["classes"]
 
     own = {"class0": 4, "class1": 4, "class2": 4}
     assert checked() == ("dataset", 12, own)
@@ -152,11 +152,11 @@ def test_train_counts_only_labels_of_readable_images(
     file.write_text("\n".join(["path,label", *rows]))
     line = ["train", flat, "--output", tmp_path / "model.safetensors", "--json"]
     outcome = call(*line, "--labels", file)
-    assert (outcome.json()["labels_from"], outcome.json()["labelled"]) == ("file", 8)
+    assert (outcome.json()["label_source"], outcome.json()["labelled"]) == ("file", 8)
     assert "left out labels of unreadable images: 1, such as '00.jpg'.\n" in outcome.err
     log(flat, by_parity(range(9)))
     result = call(*line).json()
-    assert (result["labels_from"], result["labelled"]) == ("log", 8)
+    assert (result["label_source"], result["labelled"]) == ("log", 8)
 
 
 def test_labels_of_deleted_images_can_be_left_out(call: Call, flat: Path, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_training_on_the_labels_of_the_dataset(
         make_image(number).save(path)
     line = ["train", split, "--labels", "dataset", "--output", tmp_path / "m.safetensors", "--json"]
     result = call(*line).json()
-    assert (result["labels_from"], result["labelled"]) == ("dataset", 12)
+    assert (result["label_source"], result["labelled"]) == ("dataset", 12)
     assert (result["judged"], result["classes"]) == (2, ["class0", "class1"])
 
 
@@ -372,7 +372,7 @@ def test_folders_beside_loose_photos_are_no_classes(
     outcome = call("check", trips, "--backbone", "toy", "--json")
     result = outcome.json()
     assert remark in outcome.err
-    assert (result["labels_from"], result["labelled"], result["label_errors"]) == (None, 0, [])
+    assert (result["label_source"], result["labelled"], result["label_errors"]) == (None, 0, [])
     assert result["not_checked"]["label_errors"] == "there are no labels"
     log(trips, by_parity(range(10)))
     trained = call("train", trips, "--output", tmp_path / "m.safetensors", "--json").json()

@@ -18,9 +18,9 @@ def test_run(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
     )  # fmt: skip
     result = call(*arguments).json()
     assert list(result) == [
-        "run_id", "rounds", "aubc", "copies_left_out", "labels_from", "labelled", "report",
+        "run_id", "rounds", "aubc", "copies_left_out", "label_source", "labelled", "report",
     ]  # fmt: skip
-    assert (result["labels_from"], result["labelled"]) == ("dataset", 60)
+    assert (result["label_source"], result["labelled"]) == ("dataset", 60)
     rounds = result["rounds"]
     assert isinstance(rounds, list)
     assert [list(each) for each in rounds] == [

@@ -18,6 +18,8 @@ UNMISTAKABLE = [
     ["train/hat/deep/a.png", "test/coat/a.png", "docs/logo.png"],
     ["photos/hat/a.png", "photos/hat/b.png", "photos/coat/a.png", "photos/coat/b.png"],
     ["other/a.png", "other/b.png", "day/a.png", "day/b.png", "night/a.png", "night/b.png"],
+    [f"{digit}/{name}.png" for digit in range(12) for name in "ab"],
+    ["1/a.png", "1/b.png", "2/a.png", "2/b.png"],
     ["001.Albatross/a.png", "001.Albatross/b.png", "Audi A4 2012/a.png", "Audi A4 2012/b.png"],
 ]
 
@@ -57,6 +59,13 @@ def test_class_folders_are_labels(paths, tmp_path, make):
 def test_names_of_dates_albums_and_cameras_are_no_classes(name):
     _, items = arrange([f"{name}/a.png", f"{name}/b.png", "hat/a.png", "hat/b.png"])
     assert doubt_about(items) == f"the folder `{name}` is named like an album or a date"
+
+
+@pytest.mark.parametrize("names", ["2 3", "0 2", "2019 2020", "0 00"])
+def test_other_numbers_are_no_classes(names):
+    _, items = arrange([f"{name}/{file}.png" for name in names.split() for file in "ab"])
+    first = min(names.split())
+    assert doubt_about(items) == f"the folder `{first}` is named like an album or a date"
 
 
 @pytest.mark.parametrize("case", DOUBTFUL)
