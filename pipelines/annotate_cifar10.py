@@ -32,7 +32,7 @@ class TrueLabels:
         self._label = {item.id: item.label for item in dataset.items}
 
     def ask(self, question: Question) -> str:
-        """Return the true label; "=" marks it as a name."""
+        """Return the true label; "=" marks it as a class name, not a number or a command."""
         return f"={self._label[question.path]}"
 
     def tell(self, text: str) -> None:

@@ -8,9 +8,10 @@
 
 A network with one hidden layer is trained until the whole pool is labelled, with every strategy and
 in every mode. *cumulative* trains a new network on all labels. *half_cumulative* continues from the
-previous weights. *incremental* continues with the newest batch only. *replay* adds a sample of
-earlier labels to the newest batch. The strategies choose the easy items last. In mode *incremental*
-the network then forgets: the accuracy of margin peaks and falls. Replay prevents this.
+previous weights, also with all labels. *incremental* continues with the newest batch only. *replay*
+adds a sample of earlier labels to the newest batch. All default strategies except random choose the
+easy items last. In mode *incremental* the last batches are therefore easy, and the network forgets
+the other items: the accuracy of margin peaks and falls. Mode *replay* prevents this.
 
 The data are the pixels of scikit-learn's digits, of MNIST or Fashion-MNIST, or any ``.npz`` file
 with ``x_train``, ``y_train``, ``x_test``, ``y_test``. With ``--embeddings``, they are the
@@ -76,7 +77,7 @@ def main() -> None:
 
 
 def options_of(arguments: argparse.Namespace, mode: str) -> dict[str, Any]:
-    """Return the common options of all loops."""
+    """Return the options that all loops of a mode have in common."""
     buffer_size = arguments.buffer_size or 4 * arguments.batch_size
     return {
         # The first labels are the same in every mode and for every strategy.

@@ -52,7 +52,7 @@ def main() -> None:
         for seed in range(arguments.seeds):
             loop = ep.ActiveLoop(
                 embeddings,
-                # All strategies have the same first labels. Core-set would start at an outlier.
+                # All strategies have the same first labels.
                 initial="random",
                 strategy=strategy,
                 head=head,

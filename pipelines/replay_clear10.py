@@ -5,12 +5,12 @@
     python pipelines/replay_clear10.py digits --stream order     # from scikit-learn
     python pipelines/replay_clear10.py cifar10 --source cifar10-images.zip --stream skewed
 
-After each experience, the buffer keeps 1 % or 5 % of the experience's images: the images with the
-largest error norm (EL2N), the largest entropy or the smallest margin, or random images. Training
-continues with the next experience and the buffer. The reference methods are naive (no buffer) and
-joint (all data at once). The seeds draw the test images of each experience. Policies are compared
-with random selection seed by seed. Writes tables (Parquet) and a report. After an interruption, the
-same command continues.
+After each experience, the buffer keeps 1 % or 5 % of the experience's images. The policy chooses
+the images with the largest error norm (EL2N), the largest entropy or the smallest margin, or random
+images. Training continues with the next experience and the buffer. The reference methods are naive
+(no buffer) and joint (all data at once). If an experience has no test images, the seed draws 30 %
+of each class as test images. Policies are compared with random selection seed by seed. Writes
+tables (Parquet) and a report. After an interruption, the same command continues.
 
 Lin, Shi, Pathak, Ramanan (2021), "The CLEAR benchmark: continual learning on real-world imagery",
 NeurIPS datasets and benchmarks.

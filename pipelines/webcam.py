@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def offer_photos(session: LabellingSession, arguments: argparse.Namespace) -> bool:
-    """Offer the photos of the current step for labelling; return whether photos are left."""
+    """Offer the photos of the current step for labelling; return whether any need a label."""
     steps = {"1-coreset": arguments.coreset, "2-coral": arguments.coreset + arguments.coral}
     for name, target in steps.items():
         labelled = {row for row, now in session.current().items() if now.kind != "clear"}
@@ -70,7 +70,8 @@ def offer_photos(session: LabellingSession, arguments: argparse.Namespace) -> bo
         if missing:
             print(f"label {len(missing)} of {len(picks)} photos, in Label Studio or on the page")
             offer_tasks(session, arguments, arguments.output / name, picks, model)
-            print(PAGE.format(photos=arguments.photos, workspace=session.log.path.parent))
+            folder = session.log.path.parent
+            print(PAGE.format(photos=arguments.photos, workspace=folder, count=len(missing)))
             return True
     return False
 
@@ -103,7 +104,7 @@ JSON, and run this script again with --labels EXPORT."""
 
 PAGE = """\
 The page: embedpipe label {photos} --workspace {workspace} --initial coreset --strategy coral
-Label this number of photos on the page, and run this script again."""
+Label {count} photos on the page, and run this script again."""
 
 
 def import_labels(session: LabellingSession, file: Path, form: str) -> None:

@@ -20,10 +20,10 @@ STRIP = 512
 """Points of a tile per product: at most 8 MB of products."""
 
 MANY = 64
-"""Number of hits of a point in one strip, beyond `most`, above which only the nearest stay."""
+"""A point with over `most` + this number of hits in one strip keeps only the nearest hits."""
 
 CROWD = 128
-"""Maximum hits of a point beyond `most` or k; a point with more is crowded."""
+"""A point with over `most` (or k) + this number of hits is crowded."""
 
 
 TilePair = tuple[NDArray[np.int64], NDArray[np.int64]]

@@ -116,8 +116,9 @@ class DistanceSampler:
 
     Notes
     -----
-    Time: O(u·(C + d)) to start. A draw needs some products with every centre, O(√u), and a share of
-    an update. Extra memory: 40 bytes per item, 8 bytes per centre, and about 96 MB.
+    Time: O(u·(C + d)) to start. A draw takes some products with every centre, O(√u) to find the
+    item, and a share of an update. Extra memory: 40 bytes per item, 8 bytes per centre, and about
+    96 MB.
 
     References
     ----------

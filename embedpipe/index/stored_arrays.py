@@ -105,7 +105,7 @@ class ArrayStore:
                     return None
             if found != digest:
                 return None
-        with contextlib.suppress(OSError):  # `cache gc` removes unread folders
+        with contextlib.suppress(OSError):  # the time of the last reading, for `cache gc`
             os.utime(self.folder / META)
         return part
 

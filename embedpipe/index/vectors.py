@@ -58,7 +58,7 @@ def take_rows(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def take_wide(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return (m,) rows as a new (m, d) float64 array, which defines the distances."""
+    """Return (m,) rows as a new (m, d) float64 array, from which true distances are computed."""
     if isinstance(vectors, np.ndarray):
         return take_plain(vectors, rows).astype(np.float64)
     return vectors.wide(rows)
@@ -94,7 +94,7 @@ class UnitRows:
     """The rows of a matrix, scaled to unit length on reading.
 
     The Euclidean distance between two such rows is √(2 − 2·cos), from 0 to 2. A row of zeros is
-    not changed. Its distance to every unit vector is 1, as in the heads.
+    not changed, as in the heads. Its distance to every unit vector is 1.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class UnitRows:
         return found
 
     def wide(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return (m, d) new float64 rows, which define the distances."""
+        """Return (m, d) new float64 rows, from which true distances are computed."""
         taken, lengths = self._taken(rows)
         found: NDArray[np.float64] = np.divide(taken, lengths, dtype=np.float64)
         return found

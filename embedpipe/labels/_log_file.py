@@ -69,7 +69,8 @@ def open_log(path: Path, timeout: float) -> sqlite3.Connection:
                 _prepare(connection, path)
             except BaseException as error:
                 connection.close()
-                # During creation of the file, SQLite may return BUSY without waiting.
+                # While another process creates the file, SQLite may return BUSY without waiting.
+                # So try again until the deadline.
                 code = getattr(error, "sqlite_errorcode", 0) & 0xFF
                 if code != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
                     raise

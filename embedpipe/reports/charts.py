@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 COLOURS, DASHES = 8, 3
-"""Number of line colours, and number of dash patterns, which distinguish more lines."""
+"""Number of line colours, and number of dash patterns for lines of the same colour."""
 
 WIDTH, HEIGHT = 500, 340
 LEFT, RIGHT, RIGHT_OF_VALUES, TOP, BOTTOM = 50, 18, 66, 26, 50
@@ -78,7 +78,7 @@ class Series:
     low, high
         Ends of the 95 % intervals; NaN or empty without intervals.
     significant
-        Whether each point is drawn filled; empty if no point is.
+        Whether each point is drawn filled; empty if no point is filled.
     """
 
     name: str

@@ -124,7 +124,7 @@ def _headline(summary: Summary) -> tuple[str, str]:
     afterwards = ""
     if others:
         result += f", the highest of {len(compared)} in this study"
-        afterwards = "It was selected after the results were known. "
+        afterwards = "It was selected after the results were known, which favours it. "
     found, against = best.comparison, best.against
     if found is None or against is None or math.isnan(found.difference):
         return result, afterwards.strip()
@@ -143,8 +143,8 @@ def _headline_of_several(summary: Summary) -> tuple[str, str]:
     return (
         f"{len(names)} strategies in {len(summary.groups)} settings",
         f"{best} has the largest area most often, in {len(found)} of {len(firsts)} settings. It "
-        f"was selected after the results were known. In {ahead} of these {len(found)} settings, "
-        "the difference from the baseline is significant.",
+        f"was selected after the results were known, which favours it. In {ahead} of these "
+        f"{len(found)} settings, the difference from the baseline is significant.",
     )
 
 

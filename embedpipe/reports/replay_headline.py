@@ -53,7 +53,7 @@ def headline(
     if policies > 1:
         end = "lowest" if metric.lower_is_better else "highest"
         result += f", the {end} of {policies} in this study"
-        afterwards = "It was selected after the results were known."
+        afterwards = "It was selected after the results were known, which favours it."
     sentences = (
         afterwards,
         _comparison(best, groups[0], summary, metric),
@@ -73,8 +73,8 @@ def _headline_of_several(
     return (
         f"{ways} methods in {len(groups)} settings",
         f"{best} is best most often, in {names.count(best)} of {len(names)} settings. It was "
-        "selected after the results were known. The best method is significantly better than "
-        f"{summary.baseline} in {ahead} of {len(names)} settings.",
+        "selected after the results were known, which favours it. The best method is "
+        f"significantly better than {summary.baseline} in {ahead} of {len(names)} settings.",
     )
 
 

@@ -45,7 +45,8 @@ class StudyGroup:
     chart_notes: tuple[str, str] = (
         "mean over the seeds, 95 % interval; no interval below three distinct runs",
         "mean difference in accuracy, paired by seed, 95 % interval; filled points: significant "
-        "after Holm's correction, for strategies whose areas differ significantly",
+        "after Holm's correction, for strategies whose area under the budget curve differs "
+        "significantly from that of the baseline",
     )
 
     @cached_property

@@ -49,8 +49,9 @@ class ClusterMargin(DiverseStrategy):
 
     Notes
     -----
-    The paper uses average linkage, which needs the distances of all pairs; k-means on the index's
-    sketch gives clusters of more even size. The clusters do not depend on the round or the seed.
+    The paper uses average linkage, which needs the distances of all pairs. Here k-means on the
+    index's sketch replaces it, and gives clusters of more even size. The clusters do not depend on
+    the round or the seed.
 
     Scores: uncertainty, 1 − margin. Diagnostics, (k,) int64 for k picked unique vectors:
     ``cluster``, the cluster of each pick; ``kept``, the number of candidates of this cluster.

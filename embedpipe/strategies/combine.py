@@ -24,7 +24,7 @@ DEFAULT = ("typicality", "diversity")
 class Combine(Strategy):
     """The product of several objectives, e.g. ``combine(margin, diversity^2, balance(hat=0.3))``.
 
-    Let vᵏ(x) be the value of objective k for item x, and sᵏ the strength, which is written after
+    Let vᵏ(x) be the value of objective k for item x, and sᵏ its strength, which is written after
     ``^``. Each pick is the item with the largest v¹(x)^s¹ · v²(x)^s² · …. Ties go to the lowest
     row. Items that fail a threshold are never picked. ``combine(diversity)`` selects like
     ``coreset`` and ``combine(margin, diversity)`` like ``coral``.

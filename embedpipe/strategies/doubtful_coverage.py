@@ -52,8 +52,8 @@ class DoubtfulCoverage(DiverseStrategy):
     Notes
     -----
     The objective is that of ``uncertainty_herding`` with two changes: the floor and the median
-    distance. The smallest distance between two labelled items, used in the paper, soon becomes so
-    small that a labelled item covers only itself.
+    distance. In the paper, the width is the smallest distance between two labelled items. This
+    width soon becomes so small that a labelled item covers only itself.
 
     Distances, gains and references: see ``max_herding``. Before multiplication by `width`, the
     kernel width is limited to between 0.1 % and 100 % of the spread. Time and memory: as for

@@ -35,8 +35,8 @@ class Galaxy(DiverseStrategy):
     nearest first.
 
     Classes take turns, those with the fewest labels first; each class takes its next vector that is
-    not yet picked. Ties go to the lowest row, to the cut with larger margins and to the first
-    class.
+    not yet picked. Ties of vectors go to the lowest row, ties of cuts to the cut with larger
+    margins, and ties of classes to the first class.
 
     Notes
     -----

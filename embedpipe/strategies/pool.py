@@ -312,8 +312,9 @@ class Pool:
         if not same or not np.array_equal(index.candidates, self.candidates):
             raise SelectionError(
                 f"the index has {index.candidates.size} candidates of a matrix of shape "
-                f"{index.matrix.shape}, but the pool has {self.candidates.size} candidates of "
-                f"{self.embeddings.shape}: build the index from the same matrix and candidates."
+                f"{index.matrix.shape}, but the pool has {self.candidates.size} candidates of a "
+                f"matrix of shape {self.embeddings.shape}: build the index from the same matrix "
+                "and candidates."
             )
         if not np.may_share_memory(index.matrix, self.embeddings):
             self._check_same_vectors(index.matrix)

@@ -29,7 +29,7 @@ BALL = 24
 """Maximum mean number of members of a ball."""
 
 SMALL = 1_200_000
-"""Maximum total number of members of all balls of a small pool."""
+"""Total number of members of all balls up to which `BALL` does not apply."""
 
 
 @strategies.register("probcover")
@@ -171,7 +171,8 @@ def pure_radius(
 
     A ball is pure if its radius is below the distance to the nearest vector of another cluster.
     The neighbours `near` give this distance. If all neighbours of a vector are of its own cluster,
-    a search gives the distance, for at most about 512 vectors.
+    a search gives the distance. If more than 512 vectors need the search, the radius is computed
+    from an evenly spaced sample of all vectors.
     """
     every = np.arange(rows.size)
     others = labels[near.positions] != labels[:, None]  # (p, k)

@@ -175,7 +175,8 @@ def _most_central(
     sketch: NDArray[np.float32], some: NDArray[np.int64], count: int, k: int
 ) -> NDArray[np.int64]:
     """Return the positions in `some` of the `count` vectors nearest to a sample."""
-    # The sample is evenly spaced. Vectors are ranked by the mean distance to its k nearest vectors.
+    # The sample is evenly spaced. A vector is ranked by its mean distance to the `k` nearest
+    # vectors of the sample.
     if some.size <= count:
         return np.arange(some.size)
     sample = np.arange(EXACT) * len(sketch) // EXACT

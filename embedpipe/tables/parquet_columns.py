@@ -46,7 +46,7 @@ def can_be_text(kind: pa.DataType) -> bool:
 
 
 def texts(column: pa.ChunkedArray) -> list[str]:
-    """Return the cells of a column as text, if `can_be_text` is true for its type."""
+    """Return the cells of a column as text; `can_be_text` must be true for its type."""
     import pyarrow as pa
     from pyarrow import types
 

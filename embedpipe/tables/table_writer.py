@@ -59,7 +59,7 @@ def csv_bytes(columns: Mapping[str, Sequence[Any]], *, guarded: bool = True) -> 
 def csv_writer(file: TextIO, cells: Iterable[Any]) -> Any:
     r"""Return a CSV writer for all `cells` of a file that is open with ``newline=""``."""
     # A reader would end a line at a bare "\r" and remove spaces at the ends of a cell. The
-    # standard writer does not quote these cells.
+    # standard writer does not quote these cells, so here all cells are quoted.
     if any(isinstance(cell, str) and ("\r" in cell or cell != cell.strip(" \t")) for cell in cells):
         return csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
     return csv.writer(file, lineterminator="\n")

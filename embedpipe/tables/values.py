@@ -119,7 +119,7 @@ def label_array(given: ArrayLike) -> NDArray[Any]:
 def whole_numbers(cells: Sequence[str]) -> list[str]:
     """Return a column without ``.0`` if every cell is a whole number or blank.
 
-    Many programs write class numbers as floats if cells are blank: ``1.0``, blank, ``2.0``.
+    Many programs write class numbers as floats if some cells are blank: ``1.0``, blank, ``2.0``.
 
     Examples
     --------

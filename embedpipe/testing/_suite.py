@@ -13,7 +13,7 @@ from ..errors import UsageError
 __all__ = ["Check", "CheckReport", "ContractError", "NotApplicable", "Suite", "raising"]
 
 Check = Callable[[Any], None]
-"""A function that raises an exception if the check fails, or `NotApplicable` with a reason."""
+"""A function that raises an exception if the check fails, `NotApplicable` if it does not apply."""
 
 
 class NotApplicable(SkipTest):
@@ -21,7 +21,7 @@ class NotApplicable(SkipTest):
 
 
 class ContractError(AssertionError):
-    """One or more checks failed; the message has one line for each failed check."""
+    """A check failed, or none passed; the message has one line for each failed check."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ SAMPLE = 20
 
 
 def check_dataset(dataset: str | Dataset) -> CheckReport:
-    """Check the contract of a dataset or a registered name.
+    """Check the contract of a `Dataset`, or of a dataset given by its registered name.
 
     Raise `ContractError` if a check fails. For a registered dataset that must be downloaded, most
     checks do not apply.
@@ -77,7 +77,7 @@ def missing_dataset_is_refused_with_instructions(subject: str | Dataset) -> None
 def ids_are_sorted_and_distinct(subject: str | Dataset) -> None:
     ids = [item.id for item in _loaded(subject).items]
     assert ids, "the dataset has no items"
-    assert ids == sorted(set(ids)), "items must be sorted by distinct ids"
+    assert ids == sorted(set(ids)), "the ids of the items must be distinct and in ascending order"
 
 
 @dataset_checks

@@ -19,7 +19,7 @@ EXPERIMENT = "embedpipe"
 RUN_ID = "embedpipe.run_id"
 
 LONGEST_PARAMETER = 500
-"""Maximum characters of a parameter in all versions of MLflow."""
+"""Maximum characters of a parameter that all versions of MLflow accept."""
 
 
 @trackers.register("mlflow")
@@ -50,7 +50,7 @@ class MLflowTracker(Tracker):
         self.folder.mkdir(parents=True, exist_ok=True)
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # it would log the creation of tables
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # MLflow's own use of SQLAlchemy
+            warnings.simplefilter("ignore")  # about MLflow's own use of SQLAlchemy
             self._client = MlflowClient(
                 tracking_uri=f"sqlite:///{(self.folder / 'mlflow.db').absolute()}"
             )

@@ -19,7 +19,7 @@ PROJECT = "embedpipe"
 class WandbTracker(Tracker):
     """Offline runs of Weights & Biases; upload them with `wandb sync FOLDER/wandb/offline-run-*`.
 
-    No data leave the machine. Code, environment and machine are not recorded.
+    Before that, no data leave the machine. Code, environment and machine are not recorded.
     """
 
     def __init__(self, folder: str | Path = "tracking") -> None:

@@ -91,7 +91,7 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
         "Label Studio: run this script again with --classes and the class names.\n"
         f"The page: embedpipe label photos --workspace {tmp_path / 'w'} --initial coreset "
         "--strategy coral\n"
-        "Label this number of photos on the page, and run this script again.\n"
+        "Label 9 photos on the page, and run this script again.\n"
     )
     assert not first.exists()
     printed = run("--classes", *COLOURS)

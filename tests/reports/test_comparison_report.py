@@ -66,8 +66,8 @@ def test_the_page_has_the_result_the_facts_and_the_table(tmp_path: Path) -> None
         "of 2 in this study</h1>"
     ) in text
     assert (
-        "It was selected after the results were known. Random reaches 0.603; the difference is "
-        "significant."
+        "It was selected after the results were known, which favours it. Random reaches 0.603; the "
+        "difference is significant."
     ) in text
     assert "embedpipe compare hats --seeds 3" in text
     for fact in ("lower baseline (random)", "0.603 area", "upper baseline (all labels)", "0.900"):
@@ -148,8 +148,8 @@ def test_several_datasets_have_a_matrix(tmp_path: Path) -> None:
     assert "<h1>3 strategies in 2 settings</h1>" in text
     assert (
         "&lt;typiclust&gt;, then margin has the largest area most often, in 2 of 2 settings. It "
-        "was selected after the results were known. In 2 of these 2 settings, the difference from "
-        "the baseline is significant."
+        "was selected after the results were known, which favours it. In 2 of these 2 settings, "
+        "the difference from the baseline is significant."
     ) in text
     assert "Wins between strategies" in text
     assert text.count("<h2 id=") == 4  # two datasets, the matrix, how to read it

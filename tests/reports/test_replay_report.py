@@ -109,8 +109,8 @@ def test_the_headline_has_the_best_policy_and_its_test(tmp_path: Path) -> None:
     data = replay_of(results())
     assert data.result == "<el2n>, 5 %: final accuracy 0.783, the highest of 2 in this study"
     assert data.comparison == (
-        "It was selected after the results were known. Random with the same buffer size reaches "
-        "0.733; the difference is significant. "
+        "It was selected after the results were known, which favours it. Random with the same "
+        "buffer size reaches 0.733; the difference is significant. "
         "Reference methods: naive (no buffer) 0.500, joint (all data at once) 0.950."
     )
     text = page(tmp_path, results(), command="embedpipe replay hats --policy el2n")
@@ -120,8 +120,8 @@ def test_the_headline_has_the_best_policy_and_its_test(tmp_path: Path) -> None:
 
 def test_one_seed_is_not_tested() -> None:
     assert replay_of(results(seeds=1)).comparison.startswith(
-        "It was selected after the results were known. Random with the same buffer size reaches "
-        "0.733; the difference was not tested: one seed."
+        "It was selected after the results were known, which favours it. Random with the same "
+        "buffer size reaches 0.733; the difference was not tested: one seed."
     )
 
 
@@ -129,8 +129,9 @@ def test_the_baseline_can_be_the_best_policy() -> None:
     data = replay_of(replace(results(), baseline="<el2n>"))
     assert data.result == "<el2n>, 5 %: final accuracy 0.783, the highest of 2 in this study"
     assert data.comparison.startswith(
-        "It was selected after the results were known. No other policy has a better mean with the "
-        "same buffer size. The second is random with 0.733; the difference is significant."
+        "It was selected after the results were known, which favours it. No other policy has a "
+        "better mean with the same buffer size. The second is random with 0.733; the difference is "
+        "significant."
     )
     alone = replay_of(results(settings=(RANDOM, JOINT)))
     assert alone.comparison == "Reference methods: joint (all data at once) 0.950."
@@ -153,7 +154,8 @@ def test_several_heads_are_groups_of_their_own(monkeypatch: pytest.MonkeyPatch) 
     assert data.result == "4 methods in 2 settings"
     assert data.comparison == (
         "<el2n>, 5 % is best most often, in 1 of 2 settings. It was selected after the results "
-        "were known. The best method is significantly better than random in 1 of 2 settings."
+        "were known, which favours it. The best method is significantly better than random in 1 of "
+        "2 settings."
     )
     assert [group.title for group in data.groups] == ["hats; logistic", "hats; slda"]
     assert data.groups[1].rows[0].against == ""

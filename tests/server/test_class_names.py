@@ -54,7 +54,7 @@ def test_a_rename_to_a_similar_name_is_asked_about(lab: Lab, tab_on: Callable[..
     tab.page.keyboard.type("shoess")
     tab.press("Enter")
     tab.shows("#class-note", "Did you mean shoes?")
-    tab.page.once("dialog", lambda dialog: dialog.accept())  # the merge
     tab.page.get_by_role("button", name="Use shoes").click()
+    tab.page.get_by_role("button", name="Merge", exact=True).click()
     tab.wait("() => document.querySelector('#counts').textContent === 'shoes2'")
     assert set(lab.labels().values()) == {"shoes"}

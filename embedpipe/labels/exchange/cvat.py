@@ -99,7 +99,7 @@ def _checked_names(archive: zipfile.ZipFile) -> Iterator[str]:
             raise zipfile.BadZipFile(f"the entry of {name!r} includes the next entry")
         if name.endswith("/"):
             continue
-        archive.open(member).close()  # zipfile checks that both headers have the same name
+        archive.open(member).close()  # checks that the local header has the same name
         if not member.flag_bits & _UTF8:
             name = _as_utf8(name)
         members.append((name, member.create_system))

@@ -214,7 +214,8 @@ def _prediction(
     where: str, task: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]], control: str
 ) -> tuple[str | None, Any, Any]:
     """Return the class, the score and the model of the last prediction."""
-    # Exports have only the ids of predictions. An annotation contains the shown prediction.
+    # Exports have only the ids of predictions. An annotation contains the prediction that the
+    # annotator saw.
     stored = task.get("predictions") or []
     if isinstance(stored, list) and all(type(each) is int for each in stored):
         shown = [annotation.get("prediction") for annotation in annotations]

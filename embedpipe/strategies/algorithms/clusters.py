@@ -16,7 +16,7 @@ ROWS = 512
 """Vectors per block."""
 
 EQUAL = 1e-5
-"""Relative difference below which squared distances are ties; centres are float32."""
+"""Relative difference below which squared distances are ties, because centres are float32."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ def representatives(
     vectors: NDArray[np.float32], k: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the vector nearest to each k-means centre, and the cluster sizes: (k,), (k,)."""
-    # Ties, within rounding error, go to the first vector; so a cluster of two yields the first.
+    # Ties, within rounding error, go to the first vector. The two vectors of a cluster of two are a
+    # tie.
     clusters = kmeans(vectors, k, seed)
     away = np.empty(len(vectors))
     for part in row_blocks(len(vectors), ROWS):

@@ -35,7 +35,10 @@ class References:
 
     @classmethod
     def of(cls, pool: Pool) -> References:
-        """Return the unlabelled unique vectors; if too many, those of 2,048 evenly spaced items."""
+        """Return the unlabelled unique vectors.
+
+        If there are more than 2,048, return those of 2,048 evenly spaced unlabelled items.
+        """
         index, free = pool.index, ~pool.unique_labelled
         points = np.flatnonzero(free)  # (f,)
         if points.size <= REFERENCES:
@@ -140,7 +143,7 @@ def nearest_pair(vectors: NDArray[np.float32]) -> float:
 
 
 EDGES = 1 << 18
-"""Approximate number of pairs per block."""
+"""Approximate number of pairs (point, similar point) per block."""
 
 
 def cover_greedily(

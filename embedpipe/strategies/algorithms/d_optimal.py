@@ -30,10 +30,10 @@ BLOCK_ROWS = 512
 """Rows per block."""
 
 BLOCK_COLUMNS = 512
-"""Columns of the precision per task of a thread."""
+"""Columns of the precision matrix per task of a thread."""
 
 LEAST_PRIOR = 1e-8
-"""Minimum prior for the dual form, as a share of the squared length of a vector."""
+"""Minimum prior for the dual form, as a share of the mean squared length of the features."""
 
 ROUNDING = 2.0**-24
 """Unit roundoff of float32."""
@@ -65,7 +65,7 @@ class LinearModel:
 
 @dataclass(frozen=True)
 class DesignPicks:
-    """The picks of a greedy design."""
+    """The picks of a greedy design; w and v as in `DOptimalDesign`."""
 
     positions: Positions  # (n,), in order of choice
     gains: Float64s  # (n,), ½·log(1 + w·v) when chosen
@@ -104,7 +104,8 @@ class DOptimalDesign:
         """Return upper bounds of v at `rows`: (u,)."""
         factor = self._inverse.factor  # (e, r)
         # The error of each entry of a float32 product is at most e roundoffs times the norms of its
-        # row and column, for any order of summation. Features add the same error.
+        # row and column, for any order of summation. Computing the features
+        # in float32 adds the same error.
         error = _margin(factor) * float(np.linalg.norm(factor))
         with np.errstate(over="ignore"):
             narrow = factor.astype(np.float32)

@@ -36,12 +36,12 @@ ROUNDING = 1e-12
 class Posterior(Protocol):
     """The result of ``head.posterior(X, n_samples, rng)``: S draws of the weights of the head.
 
-    `X` are the labelled rows, which a head may ignore. The method is optional, like
-    ``decision_function`` of scikit-learn classifiers.
+    `X` are the labelled vectors, which a head may ignore. The method ``posterior`` is optional,
+    like ``decision_function`` of scikit-learn classifiers.
     """
 
     def predict_proba(self, V: NDArray[np.float32], /) -> NDArray[np.float32]:
-        """Return class probabilities of (k, d) vectors, always by the same draws: (S, k, C)."""
+        """Return class probabilities of (k, d) vectors: (S, k, C). All calls use the same draws."""
         ...
 
 
@@ -53,7 +53,7 @@ def score_samples(
     rng: np.random.Generator,
 ) -> Float64s:
     """Return scores of the unlabelled rows from posterior draws: (u,) or (u, m)."""
-    # `score` takes (S, k, C) probabilities. A block has 4 MB of vectors and about 16 MB of samples.
+    # `score` maps (S, k, C) probabilities to (k,) or (k, m) scores.
     head = pool.head
     if not hasattr(head, "posterior"):
         raise SelectionError(

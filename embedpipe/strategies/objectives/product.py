@@ -104,7 +104,7 @@ class ProductSearch:
 
 
 class _Factors:
-    """The factors of the product except the distance."""
+    """The factors of the product except the distance; all strengths are divided by `root`."""
 
     def __init__(self, pool: Pool, objectives: Sequence[Objective], root: float) -> None:
         static = [each for each in objectives if isinstance(each, StaticObjective)]
@@ -119,7 +119,7 @@ class _Factors:
         self._now = self._changing()
 
     def levels(self) -> list[Float64s | None]:
-        """Return weights in order of trial, until a product is above 0; None: equal weights."""
+        """Return weights to try in order until a product is above 0; None: equal weights."""
         static, now = self._static, self._now
         found: list[Float64s | None] = []
         if static is not None and now is not None:

@@ -139,8 +139,9 @@ class Metadata(StaticObjective):
     Parameters
     ----------
     column
-        Name of the column in the `metadata` of the pool. An objective needs values of at least 0
-        and divides these values by the maximum over the unlabelled items.
+        Name of the column in the `metadata` of the pool. The values of an objective must be at
+        least 0, and are divided by the maximum over the unlabelled items. A threshold compares the
+        unchanged values.
     strength
         Exponent of the value.
 
