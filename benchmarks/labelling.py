@@ -77,12 +77,12 @@ def print_times(name: str, seconds: Sequence[float]) -> None:
     values = 1000 * np.array(sorted(seconds))
     print(
         f"{name}: {np.median(values):.1f} ms (median of {len(values)}), "
-        f"{np.quantile(values, 0.95):.1f} ms for 95 %, {values[-1]:.1f} ms maximum"
+        f"{np.quantile(values, 0.95):.1f} ms (95th percentile), {values[-1]:.1f} ms (maximum)"
     )
 
 
 def flushes(folder: Path, count: int = 50) -> list[float]:
-    """Return the seconds of each of `count` writes of 20,000 bytes with a flush."""
+    """Return the seconds of each write: `count` writes of 20,000 bytes, each with a flush."""
     seconds = []
     with (folder / "flushed").open("wb") as file:
         for _ in range(count):
@@ -199,7 +199,8 @@ def round_(arguments: argparse.Namespace, folder: Path) -> None:
         ours = fit + choose
         print(
             f"trained and cross-validated in {fit:.2f} s, {BATCH} chosen in {choose:.2f} s; "
-            f"scikit-learn with margin, no cross-validation: {plain:.2f} s, {plain / ours:.1f} x"
+            f"scikit-learn with margin, no cross-validation: {plain:.2f} s, "
+            f"{plain / ours:.1f} times as long"
         )
     print_times("storing a label while the model is trained", meanwhile)
     print_times("one flush of the disk", flushes(folder))
