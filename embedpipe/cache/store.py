@@ -38,7 +38,10 @@ __all__ = ["CONTENT_ID", "Failure", "Row", "Spec", "Store"]
 
 @dataclass(frozen=True)
 class Spec:
-    """The embedding spec: everything that determines a vector, except for its lowest bits.
+    """The embedding spec: everything besides the image that determines a vector.
+
+    The runtime and the processor are not part of it. `TOLERANCE` limits the differences that they
+    cause.
 
     Attributes
     ----------
@@ -114,8 +117,8 @@ class Failure:
     """An image without a vector.
 
     `path` is the id of the image's item. `content_id` is the SHA-256 of the image's bytes, or None.
-    `stage` is ``"read"``, ``"decode"`` or ``"encode"``. `error` is the reason as a clause about
-    "it".
+    `stage` is ``"read"``, ``"decode"`` or ``"encode"``. `error` is the reason, as a clause in which
+    "it" is the image.
     """
 
     path: str
@@ -132,8 +135,8 @@ class Failure:
 class Store:
     """The vectors of one spec: a set of fragments that only grows.
 
-    If two fragments contain the same image, the fragment with the first name is used. Several
-    processes may read and add at the same time.
+    If several fragments contain the same image, its vector is read from the fragment whose name is
+    the first in alphabetical order. Several processes may read and add at the same time.
     """
 
     def __init__(self, workspace: Workspace, spec: Spec) -> None:

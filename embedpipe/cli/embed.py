@@ -98,7 +98,8 @@ def select(
 ) -> None:
     """Choose the images to label next.
 
-    Images that are labelled, skipped, unsure or accepted in the label log are not chosen.
+    Labelled images are not chosen. Without --labels, the labels are those of the label log; skipped
+    and unsure images and accepted suggestions of the log are not chosen either.
     """
     from ..active import groups as groups_of
     from ..active import select as choose

@@ -40,8 +40,8 @@ class FolderAnswers:
     def apply(self, workspace: Workspace, dataset: Dataset, option: Any, *, asks: bool) -> Dataset:
         """Return a dataset with its folder names as labels, or without them.
 
-        The option decides, then the stored answer, then the layout. In doubt, the user is asked if
-        `asks` is true.
+        The option decides. Without the option, the stored answer decides; without an answer, the
+        layout. If the layout is doubtful, the user is asked, but only if `asks` is true.
         """
         from ..datasets.files import with_folder_labels
 

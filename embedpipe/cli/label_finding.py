@@ -1,8 +1,9 @@
 """Finding the workspace and the labels of a dataset, also after its folder was moved.
 
 The labels of a dataset are stored under its name, which contains a digest of its path. A workspace
-that has labels under this name is found wherever the command runs. Labels under another name are
-found by the content of the images. They are used if the user agrees.
+that has labels under this name is found wherever the command runs. After a move, the dataset has
+another name. Labels under the earlier name are found by the content of the images. They are used if
+the user agrees, on the terminal or with ``--labels-from``.
 """
 
 from __future__ import annotations
@@ -53,13 +54,13 @@ class FoundLabels:
         return f"{self.other.labels} {noun} found for these images (from `{place}`)."
 
     def is_at(self, path: str | None) -> bool:
-        """Return whether the other dataset is the same folder or file, by another path."""
+        """Return whether `path` leads to the folder or file of the other dataset."""
         with contextlib.suppress(OSError):  # one of the two does not exist any more
             return bool(path and self.root and Path(path).samefile(self.root))
         return False
 
     def is_moved_to(self, path: str | None) -> bool:
-        """Return whether the other dataset is at a path now, with the same files."""
+        """Return whether the other dataset moved to `path`: `root` is missing, or leads there."""
         is_elsewhere = self.root is not None and Path(self.root).exists()
         return self.other.is_moved and (not is_elsewhere or self.is_at(path))
 
@@ -143,7 +144,8 @@ class _Finder:
     def run(self, labels_from: str, has_labels: bool) -> bool:
         """Find other labels, and use them if `labels_from` or the user says so.
 
-        Return whether the dataset has labels then; `has_labels` is whether it has some before.
+        `has_labels` is whether the dataset has labels before the search. Return whether it has
+        labels after it.
         """
         name, workspace = self.dataset.name, self.session.workspace
         if labels_from == "none":
@@ -197,7 +199,7 @@ class _Finder:
         return sorted(found, key=lambda each: -each.other.labels)
 
     def _workspaces(self) -> Iterator[Workspace]:
-        """Yield the workspaces with a label log, each once: of the session, beside, known."""
+        """Yield each workspace with a label log once: of the session, beside the path, listed."""
         beside = _beside(self.path) if self.path is not None else []
         listed = (Workspace(each.workspace) for each in self.known)
         places = {each.root: each for each in (self.session.workspace, *beside, *listed)}
@@ -209,7 +211,7 @@ class _Finder:
         return dict(zip(ids, scanned.content_ids.to_pylist(), strict=True))
 
     def _root_of(self, log: LabelLog, dataset: str) -> str | None:
-        """Return the last known path of a dataset, under its own name or a linked one."""
+        """Return the last known path of a dataset, or of a dataset that is linked to it."""
         for each in self.known:
             is_here = Workspace(each.workspace).labels == log.path
             if is_here and log.dataset_of(each.dataset) == dataset:
@@ -217,7 +219,7 @@ class _Finder:
         return None
 
     def _named(self, labels_from: str, found: list[FoundLabels]) -> FoundLabels:
-        """Return the labels of the dataset with a name or a former path."""
+        """Return the labels of the dataset whose name or former path is `labels_from`."""
         root = os.path.realpath(os.path.expanduser(labels_from))  # noqa: PTH111
         for each in found:
             if each.other.dataset in _names(labels_from) or each.root == root:
@@ -266,7 +268,7 @@ def _beside(path: str) -> list[Workspace]:
 
 
 def _names(labels_from: str) -> tuple[str, str]:
-    """Return the names that an option may mean: the text itself, and the name of a path."""
+    """Return both readings of --labels-from: as a dataset's name, and as the path of a dataset."""
     from ..datasets.dataset import path_name
 
     return labels_from, path_name(os.path.expanduser(labels_from))  # noqa: PTH111

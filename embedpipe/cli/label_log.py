@@ -37,7 +37,7 @@ LOG, FILE, DATASET, BOTH = "log", "file", "dataset", "log and dataset"
 """Values of ``label_source``."""
 
 _DECLINED = {"accept": "accepted", "skip": "skipped"}
-"""Words for the kinds of events of declined items; others have their own name."""
+"""Words for kinds of events of declined items; the other kinds are words already."""
 
 _PHRASES = {
     LOG: "from the label log",
@@ -51,7 +51,8 @@ _PHRASES = {
 class KnownLabels:
     """The labels of items with a vector, and where they came from.
 
-    `declined` are the items without a label that a person has seen, with the kind of their event.
+    `declined` are the items that a person has seen but not labelled (skipped, unsure or accepted),
+    with the kind of their event.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -59,7 +60,7 @@ class KnownLabels:
     declined: Mapping[str, str] = field(default_factory=dict)
 
     def format_declined(self) -> str:
-        """Return a clause about the items that a person has seen; blank without any."""
+        """Return a clause with the number of declined items by kind; blank without any."""
         counts = Counter(_DECLINED.get(kind, kind) for kind in self.declined.values())
         return "".join(f"; {count:,} {kind}" for kind, count in sorted(counts.items()))
 
@@ -105,7 +106,7 @@ class GivenLabels:
             require_labels(self._session, dataset)
 
     def for_training(self, embeddings: Embeddings) -> KnownLabels:
-        """Return the labels of `or_log`; the dataset's own labels only of its training images."""
+        """Return the labels of `or_log`, without own labels of test and validation images."""
         known = self.or_log(embeddings, required=True)
         if known.source != DATASET:
             return known
@@ -184,7 +185,7 @@ def with_true_labels(session: Session, embeddings: Embeddings) -> tuple[Embeddin
 
 
 def with_corrections(session: Session, embeddings: Embeddings) -> Embeddings:
-    """Return the embeddings with the log's labels of images that the dataset labels too."""
+    """Return the embeddings; labels of the log replace the dataset's own labels of their images."""
     own = _own_labels(embeddings)
     logged = _labels_of_log(session, embeddings).labels if own else {}
     corrected = {item: logged.get(item, label) for item, label in own.items()}
@@ -292,7 +293,7 @@ def current_labels(
 
 
 def _remark_doubts(session: Session, matched: Matched) -> None:
-    """Remark on labels that are left out, because their image changed or is not certain."""
+    """Remark on labels that are left out: their image changed, or has copies with other labels."""
     if matched.edited:
         session.remark(
             f"left out labels of images that changed after labelling: {len(matched.edited)}, such "

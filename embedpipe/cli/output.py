@@ -71,7 +71,7 @@ class Output:
         self._facts |= facts
 
     def error(self, message: str, kind: str, status: int) -> None:
-        """Add an error to the result; without a result, the JSON object has only the error."""
+        """Add an error to the result; without a result, the error is the result."""
         error = {"error": message, "kind": kind, "status": status}
         self._result = {**(self._result or {}), **error}
 

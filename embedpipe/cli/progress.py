@@ -70,7 +70,8 @@ class Log:
         if total:
             line += f" ({_percent(done, total)})"
         advanced = done - self._begun[1]
-        if advanced > 0 and done < total and " left" not in line:  # or the text has it
+        # A text of the caller may contain the time left already.
+        if advanced > 0 and done < total and " left" not in line:
             left = (now - self._begun[0]) * (total - done) / advanced
             line += f", about {in_words(left)} left"
         self._write(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}")

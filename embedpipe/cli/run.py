@@ -98,7 +98,7 @@ def run(
         session, session.embed(data, embed_options, uses_classes=True)
     )
     if known.source == LOG:
-        session.remark(f"The pool has only the images with {known}.")
+        session.remark(f"The pool has only the labelled images: {known}.")
     problem = Problem.of(embeddings, loop.seed, index)
     if problem.untested is not None:
         session.remark(f"no accuracy: {problem.untested}")

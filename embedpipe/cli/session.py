@@ -62,7 +62,7 @@ class Session:
         return self.common.workspace is None and not os.environ.get(_workspace.VARIABLE)
 
     def load(self, data: DatasetOptions, *, uses_classes: bool = False) -> Dataset:
-        """Load the dataset; find the workspace and the labels of the first one.
+        """Load a dataset; for the first dataset of the command, find the workspace and the labels.
 
         A command that `uses_classes` asks about doubtful folder names.
         """
@@ -121,9 +121,10 @@ class Session:
         uses_classes: bool = False,
         again: bool = False,
     ) -> Embeddings:
-        """Embed a dataset, which is loaded first unless it is one, and report its failures.
+        """Embed a dataset, and report its failures.
 
-        See `load` for `uses_classes`. With `again`, remarks of earlier commands are repeated.
+        If `data` are options, their dataset is loaded first. See `load` for `uses_classes`. With
+        `again`, remarks that earlier commands have shown are shown again.
         """
         from ..embedding.embed import embed_scanned
 

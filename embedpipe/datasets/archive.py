@@ -134,7 +134,7 @@ class ArchiveSource(Source):
 
     @property
     def with_predictions(self) -> bool:
-        """Whether the archive lists images in folders of predicted classes."""
+        """Whether the archive contains a table of images in folders of predicted classes."""
         return self._index().with_predictions
 
     @property

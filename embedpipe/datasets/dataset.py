@@ -97,12 +97,12 @@ _CANONICAL = {name: split for split, names in SPLIT_NAMES.items() for name in na
 
 
 def canonical_split(name: str) -> str | None:
-    """Return the canonical name of the split called `name` in any case, or None."""
+    """Return the canonical name of a split, ignoring upper and lower case; None if unknown."""
     return _CANONICAL.get(name.lower())
 
 
 def split_of(text: str) -> str | None:
-    """Return the split in a table's cell, None if blank; raise ValueError with a clause."""
+    """Return the split in a table's cell, None if blank; raise ValueError if it is unknown."""
     name = text.strip()
     if not name:
         return None

@@ -73,8 +73,8 @@ def _with_items(
 ) -> Dataset:
     """Return the dataset with items from `arrange`, with or without labels from folder names.
 
-    With None, the folder names are labels if there is no doubt about them. `predicted`: whether
-    some folder names are predictions.
+    If `wanted` is None, the folder names are labels if there is no doubt about them. `predicted` is
+    whether some folder names are predictions.
     """
     names, found = sorted_class_names(items), None
     if names:

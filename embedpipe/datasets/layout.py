@@ -63,7 +63,7 @@ _SYSTEM_FILES = frozenset(
         EXPORTS_FOLDER,
     }
 )
-"""Copies, thumbnails, deleted files and exports that programs leave beside images."""
+"""Names of files and folders with copies, thumbnails, deleted files or exports of programs."""
 
 PREDICTIONS = "sorted_by_prediction.csv"
 """Name of the table in an exported folder that lists the images in folders of predicted classes."""
@@ -102,7 +102,7 @@ def is_image(name: str) -> bool:
 
 
 def is_visible(name: str) -> bool:
-    """Return whether a file or folder is neither hidden nor a file of the system."""
+    """Return whether a file or folder is neither hidden nor one of `_SYSTEM_FILES`."""
     return not name.startswith(".") and name not in _SYSTEM_FILES
 
 
@@ -145,9 +145,9 @@ def doubt_about(items: Sequence[Item]) -> str | None:
     """Return the reason why folder names may be no classes, as a clause; None without doubt.
 
     `items` are from `arrange`. There is no doubt if the class folders are inside splits. Otherwise
-    no image may be in a deeper folder, each class must have two images, and no class may be named
-    like a date, a number, an album or a folder of a camera. Consecutive numbers from 0 or 1 are
-    classes.
+    no image may be in a deeper folder, each class must have at least two images, and no class may
+    be named like a date, a number, an album or a folder of a camera. Numbers are accepted if the
+    names of all classes are consecutive numbers from 0 or 1.
     """
     if any(item.split for item in items):
         return None

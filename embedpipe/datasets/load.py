@@ -33,7 +33,7 @@ def load_dataset(
     """Return a dataset by its name, or from a folder, an archive, a manifest or image files.
 
     A registered name is preferred to a path; for a folder named ``digits``, pass ``"./digits"`` or
-    ``Path("digits")``. A CLEAR folder is recognised and loaded with its buckets of time.
+    ``Path("digits")``. A folder of the CLEAR dataset is recognised and loaded with its buckets.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def load_dataset(
         (``.csv``, ``.jsonl``, ``.parquet``) with a ``path`` column; an image file, or a list of
         image files. A list of one path is treated like that path.
     source
-        For a named dataset: folder, archive or URL of the images. For a manifest: folder, archive
-        or URL of the archive that its paths are relative to. A URL is downloaded.
+        For a named dataset: folder, archive or URL of the images. For a manifest: the folder or
+        archive that its paths are relative to, or the URL of this archive. A URL is downloaded.
     download
         Whether to download a named dataset that is missing.
     directory
@@ -56,9 +56,9 @@ def load_dataset(
     folder_labels
         For a folder or an archive: whether its folder names are the labels of the images. By
         default they are if the layout is unmistakable: class folders inside ``train/`` and
-        ``test/``, or every image in one of at least two class folders, two images in each, and no
-        folder named like a date, a number, an album or a folder of a camera; consecutive numbers
-        from 0 or 1 are accepted.
+        ``test/``, or every image in one of at least two class folders, with at least two images in
+        each, and no folder named like a date, a number, an album or a folder of a camera. Numbers
+        are accepted if the names of all class folders are consecutive numbers from 0 or 1.
 
     Raises
     ------

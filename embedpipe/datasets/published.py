@@ -68,7 +68,8 @@ def not_available(request: Request) -> DatasetError:
 
 def _content_check(card: DatasetCard) -> Check | None:
     """Return a check of an archive against the digests of the card, None without digests."""
-    # Servers that create archives on demand do not send the same bytes twice.
+    # Servers that create archives on demand do not send the same bytes twice, so the digest of
+    # the images is accepted in place of the digest of the archive.
     if card.sha256 is None and card.tree_digest is None:
         return None
 

@@ -209,7 +209,7 @@ def _wrong_pair(name: str, found: object) -> str:
 
 
 def checked(dataset: Dataset, card: DatasetCard) -> Dataset:
-    """Return `dataset` with the name and classes of `card`; refuse a dataset unlike its card."""
+    """Return `dataset` with the name and classes of `card`; refuse one that differs from it."""
     found = {split or UNSPLIT: count for split, count in dataset.counts().items()}
     if card.counts and found != dict(card.counts):
         raise DatasetError(

@@ -117,7 +117,7 @@ def test_run_on_the_labels_of_the_log(call: Call, flat: Path, log: Log) -> None:
     result = outcome.json()
     assert (result["label_source"], result["labelled"]) == ("log", 20)
     assert result["rounds"][-1]["labelled"] == 16  # 20 without 2 test images of each class
-    assert "The pool has only the images with 20 labels from the label log.\n" in outcome.err
+    assert "The pool has only the labelled images: 20 labels from the label log.\n" in outcome.err
 
 
 def test_check_prefers_the_labels_of_the_log(
