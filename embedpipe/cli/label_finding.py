@@ -142,7 +142,7 @@ class _Finder:
     known: list[KnownWorkspace]
 
     def run(self, labels_from: str, has_labels: bool) -> bool:
-        """Find other labels, and use them if `labels_from` or the user says so.
+        """Find other labels, and use them if `labels_from` or the user allows it.
 
         `has_labels` is whether the dataset has labels before the search. Return whether it has
         labels after it.

@@ -12,7 +12,7 @@ LENGTHS = (4, 8)
 
 
 def similar_class(name: str, classes: Sequence[str]) -> str | None:
-    """Return the class that a new name may have been meant to be, or None.
+    """Return the class of which a new name may be a misspelling, or None.
 
     Case and Unicode forms do not count. An edit inserts, removes or replaces a character, or swaps
     two neighbours. Names that differ in digits only, such as ``row 1`` and ``row 2``, are not

@@ -23,7 +23,7 @@ function edits(one, other) {
   return above.at(-1);
 }
 
-// The class that a new name may have been meant to be, or undefined.
+// The class of which a new name may be a misspelling, or undefined.
 export function similarClass(name, names) {
   const wanted = folded(name);
   const same = names.find((each) => folded(each) === wanted);

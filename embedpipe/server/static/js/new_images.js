@@ -19,7 +19,7 @@ async function load() {
     const found = document.hidden ? null : await get("/api/new-images");
     if (found) ({ adding } = found);
     if (found) render(found);
-  } catch { /* The status line says that the server does not respond. */ }
+  } catch { /* The status line shows that the server does not respond. */ }
   timer = setTimeout(load, adding ? INTERVAL_ADDING : INTERVAL);
 }
 
