@@ -139,12 +139,12 @@ class EmbedOptions:
     precision: str = option(
         "auto",
         "fp32, bf16, or auto: the precision of the dataset's cached vectors, else bf16 if the "
-        "hardware supports it",
+        "hardware supports it, else fp32",
     )
     runtime: str = option(
         "auto",
-        "torch, openvino, or auto: in bf16 the runtime of the cached vectors, else OpenVINO on x86 "
-        "CPUs if it is installed",
+        "torch, openvino, or auto: in bf16 the runtime of the cached vectors; otherwise openvino "
+        "on x86 CPUs without a CUDA GPU, if it is installed, else torch",
     )
     executor: str = option("local", "local, or ray: a cluster that shares the file system")
     scaled_decode: bool = option(

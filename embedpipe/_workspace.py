@@ -60,12 +60,12 @@ class Workspace:
 
     @property
     def cache(self) -> Path:
-        """The folder of the store: one sub-folder for each spec."""
+        """The folder of cached vectors: one subfolder for each embedding spec."""
         return self.root / "cache"
 
     @property
     def matrices(self) -> Path:
-        """The folder of matrices; it may be deleted."""
+        """The folder of matrices; it may be deleted, because they can be made again."""
         return self.root / "matrices"
 
     @property

@@ -235,7 +235,7 @@ class RoundPool(Pool):
 
 @dataclass(frozen=True)
 class Group:
-    """The items that a pick represents: no other pick and no labelled item is nearer to them.
+    """The items that a pick represents: they are nearest to it of all picks and labelled items.
 
     `rows` are (k,) int64 unlabelled rows without the pick, nearest first; `distances` are (k,)
     float32 distances to the pick.
@@ -257,9 +257,9 @@ def groups(
 ) -> list[Group]:
     """Return the group of items that each pick represents.
 
-    Every other unlabelled item belongs to the nearest pick, or to no pick if a labelled item is
-    nearer. O(u·(n + m)·d) time for n picks, u unlabelled items, m labelled items and vectors of
-    length d; 32 bytes of extra memory for each item.
+    Every unlabelled item that is not a pick belongs to the nearest pick, or to no pick if a
+    labelled item is nearer than every pick. O(u·(n + m)·d) time for n picks, u unlabelled
+    items, m labelled items and vectors of length d; 32 bytes of extra memory for each item.
 
     Parameters
     ----------

@@ -47,10 +47,10 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted head, its accuracy on images that it was not trained on, and an estimate of it.
+    """A fitted head, its measured accuracy, and its expected accuracy.
 
-    The dataset's own labels are used for `accuracy` only. `expected` is for the images without a
-    given label.
+    `accuracy` is measured with the dataset's own labels, which are used for nothing else.
+    `expected` is an estimate for the images without a given label.
     """
 
     head: Any
@@ -130,7 +130,7 @@ def train_head(
     seed: int = 0,
     output: str | Path | None = None,
 ) -> Trained:
-    """Return a head fitted as in `train`, with its full `Accuracy`."""
+    """Return a head fitted as in `train`, with its `Accuracy` and its expected accuracy."""
     if not labels:
         raise LabelError("there are no labels to train the model on: give at least one.")
     rows, known = rows_of_labels(embeddings, labels)
@@ -212,7 +212,7 @@ def _check_spec(model: str | Path, metadata: Mapping[str, Any], spec: Spec) -> N
 
 
 def _test_rows(embeddings: Embeddings, trained_on: set[bytes]) -> NDArray[np.int64]:
-    """Return the labelled rows that were not trained on; only test rows if there are any."""
+    """Return the labelled rows that were not trained on: those of the test split, or else all."""
     unseen = [
         row
         for row, (item, content_id) in enumerate(
