@@ -17,7 +17,7 @@ __all__ = ["EmbedReport", "Embeddings", "Remark"]
 
 
 class Remark(NamedTuple):
-    """A note for the user on a file or an archive, as a clause about "it"."""
+    """A note for the user, as a clause in which "it" is the file or the archive at `path`."""
 
     path: str
     remark: str
@@ -48,7 +48,7 @@ class EmbedReport:
     images_per_second
         Rate of decoding and encoding; None if no image was encoded.
     remarks
-        Notes on changed names and on images encoded in this call.
+        Notes on changed names of archive members, and on images encoded in this call.
     vanished
         Number of items of the last scan whose file is missing. Each is reported once. Moved and
         renamed files do not count.

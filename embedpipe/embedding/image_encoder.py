@@ -1,4 +1,4 @@
-"""The vector of an image that is not an item of a dataset and is not stored."""
+"""The vector of an image that is not an item of a dataset; the vector is not stored."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class EncodedImage(NamedTuple):
 class ImageEncoder:
     """Compute vectors with the backbone of a dataset's embeddings; nothing is stored.
 
-    The backbone is loaded on first use. Images are encoded one at a time, so that the lowest bits
-    of a vector can differ from those of `embed`.
+    The backbone is loaded on first use. Images are encoded one at a time, so the lowest bits of
+    a vector can differ from those of `embed`.
     """
 
     def __init__(self, embeddings: Embeddings, workspace: Workspace) -> None:

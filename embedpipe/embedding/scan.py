@@ -143,7 +143,7 @@ class _Memory:
             self.content_ids[index] = hashlib.sha256(content).digest()
 
     def table(self) -> pa.Table:
-        """Return the scan memory; items that were not read have no content id."""
+        """Return the scan memory; items that still have to be read have no content id."""
         items = self._dataset.items
         stamps = self._stamps
         columns = {

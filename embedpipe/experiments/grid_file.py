@@ -41,7 +41,7 @@ class DatasetEntry(DatasetOptions, ImbalanceOptions):
     """Name in the results; by default the dataset's own name."""
 
     def version(self, embeddings: Embeddings, index: str) -> Embeddings | ProblemFactory:
-        """Return the embeddings, or a function from a seed to an imbalanced problem."""
+        """Return the embeddings; for an imbalanced dataset, a function from a seed to a problem."""
         if self.long_tailed is None and not self.rare:
             return embeddings
         return partial(_imbalanced, embeddings, index, self)

@@ -237,7 +237,7 @@ class Annotation:
         more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
         self.person.tell(f"  undone: {names or 'a change of the classes'}{more}")
         known = {pick.path: pick for pick in plan.picks}
-        # Another program labelled several items at once. They are not asked again.
+        # Several items were labelled at once by another program. They are not asked again.
         return [known.get(path, Pick(path)) for path in paths] if len(paths) == 1 else []
 
 

@@ -89,7 +89,8 @@ class LabelState:
         self._codes = np.full(len(self._content), -1, dtype=np.int32)
         self._accepted = np.full(len(self._content), -1, dtype=np.int32)
         self._states = np.zeros(len(self._content), dtype=np.uint8)
-        self._missing: set[bytes | None] = set()  # content ids of labelled files that are missing
+        # Content ids of labelled files that are missing or were edited.
+        self._missing: set[bytes | None] = set()
 
     def refresh(self) -> bool:
         """Read new events; return whether one of them is about this dataset."""

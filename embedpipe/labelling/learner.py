@@ -150,7 +150,7 @@ class Learner:
         """Return the curve of `LabellingSession.curve`."""
         found: list[tuple[int, float, float, float]] = []
         for fit in list(self._history.fits):
-            # After an undo there are fewer labels: the later points are no longer valid.
+            # After an undo there are fewer labels: points with as many labels or more are invalid.
             while found and found[-1][0] >= fit.evidence.labelled:
                 found.pop()
             if fit.expected is not None:

@@ -66,8 +66,9 @@ def sorted_by_group(proposals: Sequence[Proposal]) -> list[Proposal]:
 
 
 def most_similar(matrix: NDArray[np.float32], row: int, n: int) -> NDArray[np.int64]:
-    """Return the `n` rows of an (m, d) matrix with the smallest angles to `row`."""
-    # The nearest row is first, and ties are sorted by row. O(m·d) time; 4 bytes for each row.
+    """Return the `n` other rows of an (m, d) matrix with the smallest angles to `row`."""
+    # The nearest row is first, and rows at the same angle are in ascending order. O(m·d) time;
+    # 4 bytes for each row.
     vector = matrix[row]
     cosines = np.empty(len(matrix), dtype=np.float32)
 

@@ -39,7 +39,7 @@ class LabellingSession:
     log
         The label log.
     strategy
-        Spec string of the strategy.
+        Spec string of the strategy after the first model.
     initial
         Spec string of the strategy before the first model; it must not need labels.
     head
@@ -203,8 +203,8 @@ class LabellingSession:
     def accept(self, rows: Sequence[int], suggestions: Sequence[str], model: str) -> list[int]:
         """Accept the suggestions of a model for several items, and return the accepted rows.
 
-        Accepted suggestions are no labels: they do not train a model, and do not count as truth
-        about it. Items with a label keep it. `label` replaces an accepted suggestion.
+        Accepted suggestions are no labels: no model is trained on them, and no accuracy is measured
+        with them. Items with a label keep it. `label` replaces an accepted suggestion.
         """
         with self._lock:
             labelled = self.snapshot().codes >= 0
@@ -336,8 +336,8 @@ class LabellingSession:
     def propose(self, n: int, model: Model | None = None) -> list[Proposal]:
         """Return up to `n` items to label next, sorted by group; empty if no item is left.
 
-        `model` is by default the last fitted model. Labelled, skipped and unsure items are not
-        proposed.
+        `model` is by default the last fitted model. Labelled, skipped, unsure and accepted items
+        are not proposed.
         """
         return self._learner.propose(n, model)
 
@@ -354,5 +354,5 @@ class LabellingSession:
         return self._learner.label_doubts(n)
 
     def similar(self, row: int, n: int) -> list[int]:
-        """Return the `n` rows with the smallest angle to the vector of one row, nearest first."""
+        """Return the `n` other rows with the smallest angles to the vector of `row`, in order."""
         return [int(each) for each in most_similar(self.embeddings.matrix, self._checked(row), n)]

@@ -88,7 +88,7 @@ class Terminal:
         answers: IO[bytes] | None = None,  # UTF-8 lines; by default standard input
         show: TextIO | None = None,  # for questions; by default standard error
         environment: Mapping[str, str] | None = None,  # variables such as TERM
-        copy: Path | None = None,  # path without suffix, for copies of images not displayed
+        copy: Path | None = None,  # path without suffix, for a copy if no image is displayed
     ) -> None:
         self._answers = sys.stdin.buffer if answers is None else answers
         self._show = sys.stderr if show is None else show

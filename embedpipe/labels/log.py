@@ -122,7 +122,8 @@ class LabelLog:
         complete = [validated_events(events) for events in acts]
         ids = []
         with self._writing() as connection:
-            # Links are read before the first insert: after a rollback, ids are used again.
+            # Links are read before the first insert. The id of an event that is rolled back is used
+            # again, perhaps for a link, which would then count as read.
             stored = [[self._of_linked(connection, each) for each in act] for act in complete]
             for events in stored:
                 act = _next_id(connection)
@@ -132,8 +133,8 @@ class LabelLog:
     def link(self, dataset: str, other: str) -> None:
         """Give a dataset the labels of another dataset of this log, instead of its own labels.
 
-        From now on, both names read and write the same events. The name of the dataset itself ends
-        the link.
+        From now on, both names read and write the same events. If `other` is the name of the
+        dataset itself, the dataset has its own labels again.
 
         Examples
         --------
@@ -166,7 +167,7 @@ class LabelLog:
             return connection.execute(query, (stored,)).fetchone() is not None
 
     def labelled_contents(self, limit: int = -1) -> list[tuple[str, bytes]]:
-        """Return the dataset and the content id of each event with a label, at most `limit`."""
+        """Return dataset and content id of each event with a label, at most `limit` (-1: all)."""
         query = (
             "SELECT dataset, content_id FROM events "
             "WHERE path IS NOT NULL AND content_id IS NOT NULL AND label IS NOT NULL LIMIT ?"
@@ -239,9 +240,9 @@ class LabelLog:
     def current_for(self, dataset: str, items: Mapping[str, bytes | None]) -> Matched:
         """Return the current labels of present items, including files that were moved.
 
-        Items are matched by path. An item whose path has no events gets the label of a deleted file
-        with the same content, if all labels of this content agree. A file that was edited after
-        labelling has no label. `items` has the content id of each path, or None.
+        Items are matched by path. An item whose path has no events gets the label of a deleted or
+        edited file that had the same content, if all labels of this content agree. A file that was
+        edited after labelling has no label. `items` has the content id of each path, or None.
         """
         return match(self.current(dataset), items)
 
@@ -321,7 +322,7 @@ class LabelLog:
         return replace(event, dataset=self._resolved(connection, event.dataset))
 
     def _resolved(self, connection: sqlite3.Connection, dataset: str) -> str:
-        """Return the end of a dataset's chain of links, with the links of other processes."""
+        """Return the end of a dataset's chain of links; new links in the file are read first."""
         (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()
         if last > self._links_read:
             rows = connection.execute(
@@ -416,12 +417,12 @@ def _check_move(event: Event, classes: list[str]) -> None:
 
 
 def _check_undo(connection: sqlite3.Connection, event: Event) -> None:
-    """Refuse to undo an unknown event, an undone event or an undo event."""
+    """Refuse to undo an unknown event, an undone event, an undo event or a link."""
     row = connection.execute(
         "SELECT kind FROM live WHERE id = ? AND dataset = ?", (event.undoes, event.dataset)
     ).fetchone()
     if row is None or row[0] == LINK:
         raise LabelError(
             f"event {event.undoes} of {event.dataset!r} cannot be undone: it does not exist, is "
-            "already undone, or is an undo event."
+            "already undone, or is an undo event or a link."
         )

@@ -100,7 +100,10 @@ class Event:
 
 
 def validated_events(events: Iterable[Event]) -> list[Event]:
-    """Validate events, and return them with times in UTC; events without a time have the same."""
+    """Validate events, and return them with times in UTC.
+
+    All events without a time get the same time, the current time.
+    """
     now = _utc(None)
     return [_validated(event, now) for event in events]
 

@@ -45,7 +45,7 @@ class Matched:
     current: dict[str, Current]  # labels and marks of the items that have events
     moved: dict[str, str]  # previous path of each moved file in `current`
     edited: dict[str, Current]  # labels from before the file was edited; not in `current`
-    ambiguous: dict[str, list[str]]  # for a new copy: paths of its content, with different labels
+    ambiguous: dict[str, list[str]]  # by new copy: labelled paths of its content; labels differ
 
 
 def match(known: Mapping[str, Current], items: Mapping[str, bytes | None]) -> Matched:
@@ -110,9 +110,10 @@ class State:
 def rebuild_states(events: Iterable[Event]) -> dict[str, State]:
     """Apply the events of a log, and return the state of every dataset by name.
 
-    To get an earlier state, pass only the first events of a log. `LabelLog.current` returns the
-    current labels faster. This function needs about 1 KB of memory for each event, and a pass over
-    all items for each renamed, merged or deleted class.
+    To get an earlier state, pass only the first events of a log. Links are ignored: each dataset
+    has the events that are stored under its own name. `LabelLog.current` returns the current labels
+    faster. This function needs about 1 KB of memory for each event, and a pass over all items for
+    each renamed, merged or deleted class.
 
     Examples
     --------

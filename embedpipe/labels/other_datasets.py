@@ -18,7 +18,7 @@ class OtherLabels:
 
     dataset: str  # name of the other dataset
     labels: int  # number of images with a label
-    is_moved: bool  # whether most labels of the other dataset are here, at the same paths
+    is_moved: bool  # whether the files of most of its labels are at the same paths in the dataset
 
 
 def find_labels(
@@ -26,8 +26,8 @@ def find_labels(
 ) -> list[OtherLabels]:
     """Return the other datasets of a log whose labelled images are among the items.
 
-    `items` has the content id of each path, or None. Most labels first. Time is linear in the size
-    of the log.
+    The dataset with the most labels for the items is first. `items` has the content id of each
+    path, or None. Time is linear in the size of the log.
     """
     contents = set(items.values())
     own = log.dataset_of(dataset)

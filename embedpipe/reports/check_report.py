@@ -136,8 +136,8 @@ class _FindingMaker:
         how = (
             "Found by the vectors only; the pixels were not compared."
             if near.likeness_limit is None
-            else "Both the vectors and the pixels of these images are unusually similar. Crops of "
-            "up to a fifth are found too."
+            else "Both the vectors and the pixels of these images are unusually similar. Crops "
+            "that remove up to a fifth of the width and height are found too."
         )
         return (
             self._kind(
@@ -151,7 +151,7 @@ class _FindingMaker:
             self._kind(
                 "leakage",
                 "Leaks between splits",
-                "The same image is in the training images and in the test images, so the measured "
+                "The same image is in several splits, such as train and test, so the measured "
                 "accuracy is too high.",
                 len(checked.leakage),
                 self._groups(checked.leakage, with_splits=True),

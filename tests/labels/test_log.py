@@ -311,12 +311,12 @@ MALFORMED = [
     (
         Event("undo", "shop", undoes=9),
         "event 9 of 'shop' cannot be undone: it does not exist, is already undone, or is an undo "
-        "event.",
+        "event or a link.",
     ),
     (
         Event("undo", "pets", undoes=1),
         "event 1 of 'pets' cannot be undone: it does not exist, is already undone, or is an undo "
-        "event.",
+        "event or a link.",
     ),
 ]
 
@@ -495,7 +495,7 @@ def test_a_link_is_not_undone(log):
         log.append([Event("undo", "new", undoes=link.id)])
     assert str(caught.value) == (
         "event 1 of 'old' cannot be undone: it does not exist, is already undone, or is an undo "
-        "event."
+        "event or a link."
     )
 
 

@@ -130,7 +130,7 @@ def check_items(items: Sequence[Labelled], existing: Container[str] = ()) -> Non
 
 
 def path_as_id(path: object) -> str:
-    """Return the id that a path has without a dataset."""
+    """Return the id of a path if no dataset is given."""
     if isinstance(path, ForeignPath):
         path = path.text if path.default is None else path.default
     return tidy_path(path)
@@ -158,7 +158,7 @@ def validated(entry: Entry, read_path: Callable[[object], str]) -> Labelled:
                 f"the status is skip, but there is a label, {item.label!r}. Remove one of the two"
             )
         if item.status == "accepted" and item.label is None:
-            raise ValueError("the status is accepted, but there is no label. Remove one of the two")
+            raise ValueError("the status is accepted, but there is no label. Add the label")
         if item.score is not None and item.prediction is None:
             raise ValueError(f"there is a score, {item.score}, but no prediction")
         if item.model is not None and item.prediction is None:

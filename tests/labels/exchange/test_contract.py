@@ -121,8 +121,7 @@ def test_a_path_that_leaves_the_folder_is_not_written(name, path, tmp_path, expo
         ),
         (
             Labelled("a.png", status="accepted"),
-            "the item 'a.png': the status is accepted, but there is no label. Remove one of the "
-            "two.",
+            "the item 'a.png': the status is accepted, but there is no label. Add the label.",
         ),
         (
             Labelled("a.png", score=0.5),
