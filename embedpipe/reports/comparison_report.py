@@ -50,11 +50,11 @@ class ComparisonGroup(StudyGroup):
 
 @dataclass(frozen=True)
 class Matrix:
-    """The number of datasets where one strategy is significantly better than another."""
+    """Numbers of datasets for each pair of strategies: entry [i][j] is about i against j."""
 
     title: str  # head and mode
     names: tuple[str, ...]
-    wins: tuple[tuple[int, ...], ...]
+    wins: tuple[tuple[int, ...], ...]  # i is significantly better than j
     ties: tuple[tuple[int, ...], ...]  # no significant difference
     untested: tuple[tuple[int, ...], ...]  # too few distinct runs
     ranks: tuple[str, ...]  # mean ranks
@@ -63,7 +63,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class ComparisonData(StudyData):
-    """The data of a comparison's page; `matrices` count wins over datasets."""
+    """The data of a comparison's page; `matrices` count the datasets that each strategy wins."""
 
     matrices: tuple[Matrix, ...] = ()
 
@@ -71,7 +71,7 @@ class ComparisonData(StudyData):
 def comparison_of(
     results: Results, summary: Summary | None = None, *, command: str | None = None
 ) -> ComparisonData:
-    """Return the data of a comparison's page; without a `summary`, the target is 0.95."""
+    """Return the data of a comparison's page; the default target is 95 % of the upper baseline."""
     from ..experiments import Results
 
     check_type(results, Results, "give the results of an experiment")
@@ -123,7 +123,7 @@ def _headline(summary: Summary) -> tuple[str, str]:
     result = f"{best.setting.chosen_by}: {best.aubc.estimate:.3f} mean accuracy {over}"
     afterwards = ""
     if others:
-        result += f", the highest of {len(compared)} in this study"
+        result += f", the highest of {len(compared)} compared strategies"
         afterwards = "It was selected after the results were known, which favours it. "
     found, against = best.comparison, best.against
     if found is None or against is None or math.isnan(found.difference):

@@ -262,7 +262,7 @@ def _round(
 
 
 class Headline(NamedTuple):
-    """Two texts: the result, and its comparison with the baseline; blank without a baseline."""
+    """Two texts: the result, and its comparison with the baseline (blank without a baseline)."""
 
     result: str
     comparison: str

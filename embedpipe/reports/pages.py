@@ -54,7 +54,7 @@ def write_page(
 
 
 def check_type(value: Any, kind: type, hint: str) -> None:
-    """Refuse an argument of another type."""
+    """Refuse an argument that is not of type `kind`."""
     if not isinstance(value, kind):
         raise UsageError(f"expected {kind.__name__}, got {type(value).__name__}: {hint}.")
 

@@ -52,7 +52,7 @@ def headline(
     policies = sum(bool(row.setting.policy) for row in groups[0])
     if policies > 1:
         end = "lowest" if metric.lower_is_better else "highest"
-        result += f", the {end} of {policies} in this study"
+        result += f", the {end} of {policies} policies in this study"
         afterwards = "It was selected after the results were known, which favours it."
     sentences = (
         afterwards,

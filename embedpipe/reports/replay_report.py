@@ -86,8 +86,8 @@ class AccuracyMap:
     """The mean accuracy matrix of a setting over the seeds; NaN in undefined cells."""
 
     name: str
-    matrix: tuple[tuple[float, ...], ...]  # (learned, T) for T experiences
-    so_far: tuple[float, ...]  # (learned,) values of the curve of the setting
+    matrix: tuple[tuple[float, ...], ...]  # (L, T): L learned experiences, T in all
+    so_far: tuple[float, ...]  # (L,) values of the curve of the setting
     shown: bool = False  # whether the map is unfolded at first
 
 
@@ -138,7 +138,9 @@ class ReplayData(StudyData):
 def replay_of(
     results: ReplayResults, summary: ReplaySummary | None = None, *, command: str | None = None
 ) -> ReplayData:
-    """Return the data of a replay study's page, by default with the metrics of the protocol.
+    """Return the data of a replay study's page.
+
+    Without `summary`, the page has the metrics of the protocol.
 
     O(S·T²) time and memory for S runs of T experiences.
     """
@@ -216,9 +218,9 @@ def _group(
         chart_notes=(
             f"{TESTED[protocol]}; mean over the seeds, 95 % interval; no interval below three "
             "distinct runs",
-            "mean difference in this accuracy, paired by seed, 95 % interval; filled points: "
-            "significant after Holm's correction, for policies that differ significantly in the "
-            "first metric",
+            "mean difference in the accuracy of the first chart, paired by seed, 95 % interval; "
+            "filled points: significant after Holm's correction, for policies that differ "
+            "significantly in the first metric",
         ),
         maps=tuple(
             _map(row.setting, matrices, protocol, shown=row.setting in shown) for row in rows

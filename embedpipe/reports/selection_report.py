@@ -74,7 +74,8 @@ def selection_of(
     strategy
         Name of the strategy.
     groups, members
-        The items that each pick represents, and the maximum number of them on the page.
+        The items that each pick represents, and the maximum number of these items on the page
+        for each pick.
     facts, details, command
         More names and values below the headline and behind "Details", and the command line.
     """

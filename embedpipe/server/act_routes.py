@@ -1,6 +1,7 @@
 """The routes of the acts: labels, marks, accepted suggestions, classes, and undo.
 
-A request is one act, which one undo reverts. It is stored on the disk before the response is sent.
+A request is one act, which one undo reverts. The act is stored on the disk before the response is
+sent.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def class_routes(state: PageState) -> list[Route]:
         classes = await run_in_threadpool(session.classes)
         if new in classes and body.get("merge") is not True:
             raise HTTPException(
-                409, f"class {new!r} exists already: choose another name, or merge them."
+                409, f"class {new!r} exists already: choose another name, or merge the two."
             )
         await run_in_threadpool(_check_new_class, session, new, body, old)
         change = session.merge_class if new in classes else session.rename_class

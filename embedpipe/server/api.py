@@ -1,4 +1,4 @@
-"""The routes of the page's HTTP interface.
+"""The routes of the status, batches, likely wrong labels, skipped copies and training.
 
 A change is stored on the disk before the response is sent.
 """
@@ -21,7 +21,7 @@ __all__ = ["reading_routes", "writing_routes"]
 
 
 def reading_routes(state: PageState) -> list[Route]:
-    """Return the routes of the session that change nothing."""
+    """Return the routes of the status, batches, likely wrong labels and confused classes."""
 
     def status(request: Request) -> Response:
         found = state.status()

@@ -15,7 +15,10 @@ from .json_messages import error_response
 __all__ = ["RUN_HEADER", "AuthMiddleware"]
 
 RUN_HEADER = "x-embedpipe-run"
-"""Header that identifies the run of the server; the page sends it with every change."""
+"""Header that identifies the run; a restart or new images begin a new run.
+
+The page sends it with every change.
+"""
 
 READING = ("GET", "HEAD")
 
@@ -54,8 +57,10 @@ NO_ACCESS_PAGE = """<!doctype html>
 <title>embedpipe label</title>
 <main>
 <h1>This page needs its whole address</h1>
-<p>The address ends with a token, such as <code>?token=…</code>. Only this machine can use it.</p>
-<p>To get the address again, run this command in a terminal, in the same folder:</p>
+<p>The address ends with a token, such as <code>?token=…</code>.
+Only this machine can use the address.</p>
+<p>To get the address again, run this command in a terminal,
+in the folder where you started the page:</p>
 <pre>embedpipe label --url</pre>
 <p>Then open the printed address in this browser. Your labels are stored; nothing is lost.</p>
 </main>
@@ -66,12 +71,12 @@ NO_ACCESS_PAGE = """<!doctype html>
 class AuthMiddleware:
     """Pass on only requests of our own page, or of a program with the token.
 
-    It refuses a request whose Host is not 127.0.0.1 or localhost with our port (against DNS
-    rebinding), with another Origin, from another site, or with a missing or wrong token. It refuses
-    changes from a page of an earlier run of the server, whose rows may be other items. The first
-    address contains the token, or `code`, which is valid once. Later requests contain the token in
-    a cookie that scripts cannot read and other sites cannot use. Programs send ``Authorization:
-    Bearer``. The token is never logged.
+    It refuses a request whose Host is not 127.0.0.1 or localhost with our port; this prevents DNS
+    rebinding. It refuses a request from another site, and a request without the right token. It
+    refuses changes from a page of an earlier run, because its rows may belong to other items now.
+    The address of the first request contains the token, or `code`, which is valid once. Later
+    requests contain the token in a cookie that scripts cannot read and other sites cannot use.
+    Programs send ``Authorization: Bearer``. The token is never logged.
     """
 
     def __init__(
@@ -102,7 +107,9 @@ class AuthMiddleware:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            return error_response(421, "the host of a request must be 127.0.0.1.")
+            return error_response(
+                421, "the host must be 127.0.0.1 or localhost, with the server's port."
+            )
         if scope["path"] == "/" and scope["method"] in READING:
             query = QueryParams(scope["query_string"])
             if "token" in query:  # a link with the token is accepted from any site
@@ -120,14 +127,16 @@ class AuthMiddleware:
         return None
 
     def _refusal_of_change(self, headers: Headers) -> Response | None:
-        """Refuse a change without an origin, or from a page of an earlier run of the server."""
+        """Refuse a change without an origin, or from a page of an earlier run."""
         if "origin" not in headers:
             return error_response(403, "requests without an origin are refused.")
         return self._refusal_of_other_run(headers)
 
     def _refusal_of_other_run(self, headers: Headers) -> Response | None:
         if headers.get(RUN_HEADER) != self._run:
-            return error_response(409, "the server was restarted: reload the page.")
+            return error_response(
+                409, "the server was restarted, or has new images: reload the page."
+            )
         return None
 
     def _is_foreign(self, headers: Headers, host: str) -> bool:
@@ -138,10 +147,10 @@ class AuthMiddleware:
         return headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
     def _set_cookie(self, given: str) -> Response:
-        """Move the token from the address to a cookie, so that the history does not contain it."""
+        """Move the token from the address to a cookie, so that no browser history contains it."""
         if not self._is_token(given):
             return _no_access_page()
-        # After a link on another site, a browser sends no strict cookie with a redirect.
+        # This is no redirect: after a link on another site, a redirect would have no strict cookie.
         response = HTMLResponse(SET_COOKIE_PAGE, headers={"cache-control": "no-store"})
         response.set_cookie(self._cookie, self._token, path="/", httponly=True, samesite="strict")
         return response
@@ -154,7 +163,7 @@ class AuthMiddleware:
         return given is not None and _is_same(given, self._token)
 
     def _is_code(self, given: str) -> bool:
-        """Return whether a text is the code that is valid once; it is used up then."""
+        """Return whether a text is the code; the code is valid for one call only."""
         if self._code is None or not _is_same(given, self._code):
             return False
         self._code = None

@@ -18,7 +18,7 @@ EVERY, EVERY_SHARE = 10, 0.01
 class BackgroundTraining:
     """Train a session's model on its own thread, one training at a time.
 
-    A request during a training starts another training afterwards, with all labels of that time.
+    A request during a training starts another training afterwards, with all labels stored by then.
     """
 
     def __init__(self, session: LabellingSession) -> None:
@@ -129,7 +129,7 @@ class BackgroundChecks:
 
     @property
     def finished(self) -> CheckResult | None:
-        """The result if the checks are finished; this starts nothing."""
+        """The result, or None before the checks are finished. This does not start the checks."""
         result = self._result
         return result if isinstance(result, CheckResult) else None
 

@@ -1,4 +1,4 @@
-"""Routes of images by the row of their item, if their bytes are those that were embedded."""
+"""Routes that send the image of a row, if its bytes are those that were embedded."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ItemImages:
 
     def __init__(self, embeddings: Embeddings, workspace: Workspace) -> None:
         self._embeddings = embeddings
-        # The name of the folder depends on the rule of colours, as the thumbnails do.
+        # Thumbnails of an older rule of colours are in another folder, and are not used.
         rule = hashlib.sha256(COLOUR_RULE.encode()).hexdigest()[:8]
         self._folder = workspace.root / "thumbnails" / f"{THUMBNAIL}-{rule}"
         self._limit: anyio.CapacityLimiter | None = None
@@ -74,7 +74,10 @@ class ItemImages:
         return thumbnail
 
     def picture(self, row: int) -> bytes:
-        """Return an item's file, or a new encoding if it is large or browsers show other pixels."""
+        """Return an item's file, or a new encoding if the file is large or not plain.
+
+        Browsers show a plain file with the pixels that the backbone gets.
+        """
         content = self._original(row)
         if media_type(content) is not None and len(content) <= MAX_FILE and is_plain(content):
             return content
@@ -107,7 +110,7 @@ class ItemImages:
             raise HTTPException(404, f"there is no row {row}.")
         content_id = self._embeddings.content_ids[row].hex()
         etag = f'"{content_id[:32]}-{size}"'
-        # An address without the content id can later belong to another image.
+        # An address without the content id can later show another image: the browser asks again.
         exact = content_id.startswith(request.query_params.get("v") or "?")
         headers = {"etag": etag, "cache-control": CACHED if exact else "private, no-cache"}
         if etag in request.headers.get("if-none-match", ""):

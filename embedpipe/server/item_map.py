@@ -1,4 +1,4 @@
-"""The map of all items: colours, and two layouts, of which another process computes one."""
+"""The map of all items: colours, and two layouts. Another process computes UMAP."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from ..labelling import STATES, LabellingSession, Model, Snapshot
 __all__ = ["SEARCH_STATES", "SORTS", "ItemQuery", "ItemSearch"]
 
 SEARCH_STATES = ("unlabelled", "labelled", *STATES[1:])
-"""States in a query: ``labelled`` are all items with a label, by a person or accepted."""
+"""States in a query: ``labelled`` means a label or an accepted suggestion."""
 
 SORTS = ("path", "confidence", "size", "date")
 """Orders of the found items, ascending. A minus sign in front makes them descending."""
@@ -51,8 +51,8 @@ class ItemQuery:
     max_confidence: float | None = None
     min_side: int | None = None  # pixels of the shorter side
     max_side: int | None = None
-    after: date | None = None  # first and last day of the file's last change
-    before: date | None = None
+    after: date | None = None  # first day of the file's last change
+    before: date | None = None  # last day of the file's last change
     sort: str = "path"  # one of `SORTS`
     descending: bool = False
     likely: str = ""  # sort by the probability of this class instead, descending

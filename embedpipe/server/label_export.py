@@ -54,13 +54,13 @@ class Exports:
         )
 
     def export(self, name: str) -> dict[str, Any]:
-        """Write the current labels or the model to a folder; return its path and what it has."""
+        """Write the current labels or the model to a folder; return the path and the contents."""
         labelled = self._labelled()
         path, note = self._write(name, labelled, self._folder())
         return {"path": str(path.resolve()), **_result(name, labelled), "note": note}
 
     def download(self, name: str) -> dict[str, Any]:
-        """Write the current labels or the model as one file; return the address of a download."""
+        """Write the current labels or the model as a file; return its address and the contents."""
         labelled = self._labelled()
         try:
             folder = tempfile.TemporaryDirectory(
@@ -79,7 +79,7 @@ class Exports:
         return {"download": f"/api/exports/{key}", "name": path.name, **_result(name, labelled)}
 
     def file_of(self, key: str) -> Path | None:
-        """Return the file of a download, or None."""
+        """Return the file of a download; None if it was removed."""
         with self._lock:
             return self._downloads[key][1] if key in self._downloads else None
 
@@ -91,7 +91,7 @@ class Exports:
             self._downloads.clear()
 
     def _folder(self) -> Path:
-        """Return a writable folder beside the dataset, in the current directory or workspace."""
+        """Return the first writable folder: at the dataset, current directory or workspace."""
         images, places = self._session.embeddings.dataset.source.folder, []
         if images is not None and not images.is_relative_to(self._workspace.root):
             places.append(images.parent / EXPORTS_FOLDER)
@@ -104,7 +104,7 @@ class Exports:
         raise RunError(f"cannot write to {places[-1]}: free disk space or permit writing.")
 
     def _write(self, name: str, labelled: list[Labelled], folder: Path) -> tuple[Path, str | None]:
-        """Write an export to a folder; return its path and a note for the other program."""
+        """Write an export to a folder; return its path and a note for the user."""
         session, note = self._session, None
         moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
         path = folder / f"{session.dataset}-{name}-{moment}"
@@ -151,7 +151,7 @@ def _result(name: str, labelled: list[Labelled]) -> dict[str, Any]:
 
 
 def _zipped(folder: Path) -> Path:
-    """Return a zip archive beside a folder with its content; images are not compressed again."""
+    """Write a zip archive of a folder beside it; images are not compressed again."""
     path = folder.with_name(f"{folder.name}.zip")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for file in sorted(folder.rglob("*")):

@@ -111,7 +111,7 @@ class LabellingServer:
         return state, create_app(state, token=self.token, port=self.port, code=code)
 
     def _publish(self, session: LabellingSession) -> None:
-        """Serve a session from now on; requests that have begun end with the previous one."""
+        """Serve a session from now on; requests that have begun use the previous session."""
         before, opened = self._state, self._open(session)
         with self._swapping:
             closed = self._closed
@@ -162,7 +162,7 @@ class LabellingServer:
             self._thread.join(timeout=15.0)
 
     def close(self) -> None:
-        """Free the port and stop the work in the background; `run` does it at its end."""
+        """Free the port and stop the work in the background; `run` calls it at its end."""
         self._socket.close()
         with self._swapping:
             self._closed = True

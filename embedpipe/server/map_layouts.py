@@ -39,7 +39,8 @@ NOISE = 1e-4
 def principal_plane(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return (p, 2) float32: the first two principal components of the unit vectors of `rows`."""
     # The first component has the largest variance. A missing component is 0. The bits do not
-    # depend on the number of threads. Time O(p·d·m) with m at most 128; 512 bytes for each row.
+    # depend on the number of threads. Time O(p·d·m) for p rows of d dimensions and a sketch of m
+    # dimensions, at most 128. Memory: 512 bytes for each row.
     sketch = sketch_of(UnitRows(matrix), rows)  # (p, m)
     plane = np.zeros((rows.size, 2), dtype=np.float32)
     if not rows.size:

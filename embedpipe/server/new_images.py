@@ -40,7 +40,7 @@ class NewImages:
 
     Rows are positions in the sorted list of items, so that new items change the rows. Therefore
     a session never grows: a new one replaces it, and the server refuses requests for the rows of
-    the old one. Labels are stored by path, and none is lost.
+    the old one. Labels are stored by path, so no label is lost.
     """
 
     def __init__(

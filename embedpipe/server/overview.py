@@ -1,4 +1,4 @@
-"""The overview of a dataset: its files, sizes, classes and copies, and the progress."""
+"""The overview of a dataset: its files, sizes, classes and copies."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ class Overview:
         }
 
     def extra_copies(self) -> list[int]:
-        """Return the unlabelled rows of all groups of copies, apart from one row to keep in each.
+        """Return the unlabelled rows of all groups of copies, except the rows to keep.
 
-        A row with a label or an accepted suggestion is kept, or else the largest image. The rows
-        are ascending.
+        Rows with a label or an accepted suggestion are kept. In a group without such rows, the
+        largest unlabelled image is kept. The returned rows are ascending.
         """
         snapshot, sizes = self._session.snapshot(), self._search.sizes.astype(np.int64)
         pixels = sizes.prod(axis=1)
@@ -84,7 +84,7 @@ class Overview:
         return sorted(extra)
 
     def _copies(self) -> Sequence[Rows]:
-        """Return the groups of copies: of equal files, and of equal pictures once compared."""
+        """Return the groups of equal files or, after the checks, of equal pictures."""
         checked = self._checks.finished
         return self._equal_files if checked is None else checked.copies
 

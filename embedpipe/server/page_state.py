@@ -129,7 +129,7 @@ class PageState:
         }
 
     def confident(self, least: float) -> dict[str, Any]:
-        """Return the unlabelled items with a confidence of at least `least`, the lowest first."""
+        """Return the unlabelled items with a confidence of at least `least`, ascending."""
         # `rows`, `codes` and `confidence` are aligned. A code is a position in `classes`.
         model, snapshot = self.session.model, self.session.snapshot()
         if model is None:
@@ -152,8 +152,8 @@ class PageState:
 
     def checked(self, name: str, n: int) -> dict[str, Any] | Progress:
         """Return one of `LISTS` with up to `n` items, or the progress of the checks."""
-        # `total` is the number of groups of copies; in the other lists, the number of images. The
-        # worst groups come first.
+        # `total` is the number of groups of copies; in the other lists, the number of images.
+        # Groups of copies are sorted by their lowest row. The most unusual outlier comes first.
         result = self.checks.result()
         if isinstance(result, Progress):
             return result

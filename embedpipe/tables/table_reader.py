@@ -96,10 +96,10 @@ def read_table(
     or UTF-32 with a byte-order mark. Blank rows, repeated headers, spaces around unquoted cells
     and the apostrophe of `guard` are removed.
 
-    None, null, NaN and blank cells are missing; the words ``NA``, ``None`` and ``nan`` are text.
+    Nulls, NaN numbers and blank cells are missing; the words ``NA``, ``None`` and ``nan`` are text.
     Numbers, booleans, dates and categories become text; lists and objects raise an error. Spaces
-    around cells are removed, except in paths. For columns with numbers such as ``1.0``,
-    see `whole_numbers`.
+    around other cells are removed too, except in paths. `whole_numbers` removes ``.0`` from columns
+    of whole numbers.
 
     Parameters
     ----------

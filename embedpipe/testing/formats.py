@@ -141,9 +141,9 @@ def exported_labels_are_imported_unchanged(name: str) -> None:
         path = export(name, folder, items)
         imported = formats[name].read(path)
         assert [entry.name for entry in Path(folder).iterdir()] == [path.name], (
-            "the export left other files"
+            "the export left more than one file or folder"
         )
-    assert _by_path(imported) == _by_path(expected), "the imported items differ"
+    assert _by_path(imported) == _by_path(expected), "the imported items differ from the exported"
     assert len(imported) == len(expected), "an item was read twice"
 
 

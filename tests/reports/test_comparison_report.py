@@ -63,7 +63,7 @@ def test_the_page_has_the_result_the_facts_and_the_table(tmp_path: Path) -> None
     text = page(tmp_path, results(), command="embedpipe compare hats --seeds 3")
     assert (
         "<h1>&lt;typiclust&gt;, then margin: 0.700 mean accuracy over 10 to 30 labels, the highest "
-        "of 2 in this study</h1>"
+        "of 2 compared strategies</h1>"
     ) in text
     assert (
         "It was selected after the results were known, which favours it. Random reaches 0.603; the "

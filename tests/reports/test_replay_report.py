@@ -107,14 +107,16 @@ def texts(html: str) -> list[str]:
 
 def test_the_headline_has_the_best_policy_and_its_test(tmp_path: Path) -> None:
     data = replay_of(results())
-    assert data.result == "<el2n>, 5 %: final accuracy 0.783, the highest of 2 in this study"
+    assert data.result == (
+        "<el2n>, 5 %: final accuracy 0.783, the highest of 2 policies in this study"
+    )
     assert data.comparison == (
         "It was selected after the results were known, which favours it. Random with the same "
         "buffer size reaches 0.733; the difference is significant. "
         "Reference methods: naive (no buffer) 0.500, joint (all data at once) 0.950."
     )
     text = page(tmp_path, results(), command="embedpipe replay hats --policy el2n")
-    assert "<h1>&lt;el2n&gt;, 5 %: final accuracy 0.783, the highest of 2 in this" in text
+    assert "<h1>&lt;el2n&gt;, 5 %: final accuracy 0.783, the highest of 2 policies in this" in text
     assert "embedpipe replay hats --policy el2n" in text
 
 
@@ -127,7 +129,9 @@ def test_one_seed_is_not_tested() -> None:
 
 def test_the_baseline_can_be_the_best_policy() -> None:
     data = replay_of(replace(results(), baseline="<el2n>"))
-    assert data.result == "<el2n>, 5 %: final accuracy 0.783, the highest of 2 in this study"
+    assert data.result == (
+        "<el2n>, 5 %: final accuracy 0.783, the highest of 2 policies in this study"
+    )
     assert data.comparison.startswith(
         "It was selected after the results were known, which favours it. No other policy has a "
         "better mean with the same buffer size. The second is random with 0.733; the difference is "

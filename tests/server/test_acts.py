@@ -322,13 +322,13 @@ def test_classes_are_changed_in_their_dialog(lab: Lab, tab_on: Callable[..., Tab
     ]
     lines.nth(2).click()
     tab.page.click("#class-delete")  # without labels: no question
-    message(tab, "Deleted class scarf. U undoes.")
+    message(tab, "Deleted class scarf. U undoes this.")
     lines.nth(0).click()
     tab.page.click("#class-delete")
     assert tab.text("#ask-title") == "Delete class hat?"
-    assert tab.text("#ask-text") == "2 labels, 1 accepted suggestion are removed. U undoes it."
+    assert tab.text("#ask-text") == "2 labels, 1 accepted suggestion are removed. U undoes this."
     tab.page.click("#ask-ok")
-    message(tab, "Deleted class hat. U undoes.")
+    message(tab, "Deleted class hat. U undoes this.")
     assert lab.session.classes() == ["cap"]
     assert states(lab, [0, 1, 2, 3, 4]) == ["", "", "label", "", "accept"]
     tab.page.click("#classes-dialog button[type=submit]")
@@ -339,15 +339,15 @@ def test_classes_are_changed_in_their_dialog(lab: Lab, tab_on: Callable[..., Tab
     wait_for_dialog(tab, "class-dialog")
     tab.page.keyboard.type("beanie")
     tab.press("Enter")
-    message(tab, "Renamed cap to beanie. U undoes.")
+    message(tab, "Renamed cap to beanie. U undoes this.")
     tab.press("m")
     wait_for_dialog(tab, "class-dialog")
     tab.page.keyboard.type("hat")
     tab.press("Enter")
-    message(tab, "Merged beanie into hat. U undoes.")
+    message(tab, "Merged beanie into hat. U undoes this.")
     assert set(lab.labels().values()) == {"hat"}
     tab.press("w")
-    message(tab, "Withdrawn: 2 accepted suggestions. U undoes.")
+    message(tab, "Withdrawn: 2 accepted suggestions. U undoes this.")
     assert states(lab, [0, 1, 2, 3, 4]) == ["label", "label", "label", "", ""]
     tab.press("Escape", "u")
     message(tab, "Undone: withdrew 2 accepted suggestions")

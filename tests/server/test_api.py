@@ -214,7 +214,7 @@ def test_classes_are_added_renamed_and_merged_on_confirmation(lab: Lab) -> None:
     asked = lab.post("/api/classes/rename", {"from": "cap", "to": "beanie"})
     assert asked.error() == (
         409,
-        "class 'beanie' exists already: choose another name, or merge them.",
+        "class 'beanie' exists already: choose another name, or merge the two.",
     )
     lab.post("/api/classes/rename", {"from": "cap", "to": "beanie", "merge": True}).json()
     classes = lab.get("/api/status").json()["classes"]

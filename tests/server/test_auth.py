@@ -88,7 +88,10 @@ def test_the_server_listens_on_127_0_0_1_only(lab: Lab) -> None:
 def test_other_host_names_are_refused(lab: Lab, host: str) -> None:
     name = host.format(port=lab.port)
     refused = try_to_label(lab, host=name, origin=f"http://{name}")
-    assert refused.error() == (421, "the host of a request must be 127.0.0.1.")
+    assert refused.error() == (
+        421,
+        "the host must be 127.0.0.1 or localhost, with the server's port.",
+    )
     page = lab.raw("GET", f"/?token={lab.token}", {"host": name})
     assert page.status == 421
     assert "set-cookie" not in page.headers
@@ -127,7 +130,7 @@ def test_forms_of_other_sites_are_refused(lab: Lab) -> None:
     refused = try_to_label(lab, origin=None)
     assert refused.error() == (403, "requests without an origin are refused.")
     refused = try_to_label(lab, x_embedpipe_run=None)
-    assert refused.error() == (409, "the server was restarted: reload the page.")
+    assert refused.error() == (409, "the server was restarted, or has new images: reload the page.")
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None):
         assert try_to_label(lab, content_type=kind).error() == (
             415,
@@ -171,7 +174,7 @@ def test_a_program_may_name_the_run_that_its_rows_are_of(lab: Lab) -> None:
     assert lab.raw("POST", "/api/label", {**headers, "x-embedpipe-run": run}, LABEL).status == 200
     lab.session.undo()
     refused = lab.raw("POST", "/api/label", {**headers, "x-embedpipe-run": "other"}, LABEL)
-    assert refused.error() == (409, "the server was restarted: reload the page.")
+    assert refused.error() == (409, "the server was restarted, or has new images: reload the page.")
 
 
 def test_a_large_file_is_refused_before_it_is_read(lab: Lab) -> None:
@@ -188,7 +191,7 @@ def test_no_download_leads_to_another_file(lab: Lab, key: str) -> None:
 def test_a_page_of_an_earlier_run_is_refused(lab: Lab) -> None:
     """Rows may be other items since."""
     refused = try_to_label(lab, x_embedpipe_run="0123456789abcdef")
-    assert refused.error() == (409, "the server was restarted: reload the page.")
+    assert refused.error() == (409, "the server was restarted, or has new images: reload the page.")
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_added_images_join_the_session_and_labels_stay_with_their_images(
         "x-embedpipe-run": run,
     }  # fmt: skip
     stale = lab.raw("POST", "/api/label", headers, b'{"rows": [0], "label": "red"}')
-    assert stale.error() == (409, "the server was restarted: reload the page.")
+    assert stale.error() == (409, "the server was restarted, or has new images: reload the page.")
     lab.post("/api/label", {"rows": [0], "label": "red"}).json()
     assert lab.labels() == {**labels, "a0024.jpg": "red"}
     assert lab.post("/api/undo", {}).json()["items"][0]["path"] == "a0024.jpg"

@@ -129,7 +129,7 @@ def test_copies_are_skipped_by_mouse_and_the_skip_is_undone(
     mixed: Lab, tab_on: Callable[..., Tab]
 ) -> None:
     tab = tab_on(mixed, view="overview")
-    tab.page.get_by_role("button", name="Keep one of each, skip the other 3").click()
+    tab.page.get_by_role("button", name="Keep one of each group, skip the other 3").click()
     tab.shows(".card", "22 left to label, 3 skipped")
     tab.press("u")
     tab.shows(".card", "25 left to label, 0 skipped")

@@ -30,12 +30,12 @@ async function store(items, patch, request, started) {
   }
 }
 
-// Update an item with its state at a version of the label log, unless its own change is newer.
+// Update an item with its state at a version of the label log, unless the page changed it later.
 export function updateItem(item, { label, state }, version) {
   if ((item.version ?? 0) <= version) Object.assign(item, { label, state });
 }
 
-// Return the number of names as text: "hat 20, shoe 15".
+// Return the number of each name as text: "hat 20, shoe 15".
 export function counted(names) {
   const counts = new Map();
   for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -140,7 +140,7 @@ function correct(items, started) {
 async function change(path, body, done) {
   try {
     const response = await post(path, body);
-    notify(`${done(response)} U undoes.`);
+    notify(`${done(response)} U undoes this.`);
     return response;
   } catch (error) {
     notify(`Not stored: ${error.message}`, true);

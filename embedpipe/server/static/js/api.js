@@ -49,8 +49,8 @@ export async function postFile(path, file) {
 export const thumbnailUrl = (item) => `/api/items/${item.row}/thumbnail?v=${item.image}`;
 export const pictureUrl = (item) => `/api/items/${item.row}/picture?v=${item.image}`;
 
-// The run identifies one start of the server. In another run, a row may be another item, so the
-// page is loaded again.
+// A restart of the server or new images begin a new run. In another run, a row may be another item,
+// so the page is loaded again.
 export function setRun(status) {
   if (run !== null && run !== status.run) location.reload();
   run = status.run;

@@ -65,7 +65,7 @@ export class Board {
   }
 
   start() {
-    // A list without options is no list for screen readers.
+    // Screen readers need a list to have options, so an empty board is a group.
     this.element.setAttribute("role", this.total ? "listbox" : "group");
     if (this.total) this.element.setAttribute("aria-multiselectable", "true");
     else this.element.removeAttribute("aria-multiselectable");
@@ -74,7 +74,7 @@ export class Board {
     this.tiles.clear();
     this.content.querySelectorAll("h2, .empty").forEach((each) => each.remove());
     this.headings = this.sections.map((section) => {
-      const heading = make("h2", { text: section.title, role: "presentation", title: "Select the group (Ctrl+A); with Shift: in addition" });
+      const heading = make("h2", { text: section.title, role: "presentation", title: "Select the group (Ctrl+A); with Shift: add to the selection" });
       heading.addEventListener("click", (event) => this.selectSection(section, event.shiftKey));
       if (section.title) this.content.append(heading);
       return heading;

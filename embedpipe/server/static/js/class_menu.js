@@ -47,7 +47,7 @@ async function merge({ name }) {
 
 async function remove(each) {
   const n = each.count + (each.accepted ?? 0);
-  const text = `${contents(each)} ${n === 1 ? "is" : "are"} removed. U undoes it.`;
+  const text = `${contents(each)} ${n === 1 ? "is" : "are"} removed. U undoes this.`;
   const agreed = !n || await ask({ title: `Delete class ${isolate(each.name)}?`, text, ok: "Delete" });
   return agreed ? deleteClass(each.name, n > 0) : null;
 }

@@ -1,6 +1,6 @@
 // Typing errors in the names of classes, by the rule of embedpipe/labelling/class_names.py.
 
-const [ONE_EDIT, TWO_EDITS] = [4, 8];  // minimum lengths of names that may differ by so many edits
+const [ONE_EDIT, TWO_EDITS] = [4, 8];  // minimum lengths of names that may differ by one and by two edits
 
 const folded = (name) => name.normalize("NFC").toLowerCase().trim();
 const withoutDigits = (name) => name.replace(/\p{Nd}/gu, "");

@@ -13,7 +13,7 @@ const input = $("#confident-least");
 
 let board = null;
 let found = null;  // rows, codes and confidence, the lowest confidence first
-let start = 0;  // position of the first row above the threshold
+let start = 0;  // position of the first row at or above the threshold
 let excluded = new Set();  // deselected rows
 
 const classOf = (at) => found.classes[found.codes[at]];
@@ -32,7 +32,7 @@ function makeBoard() {
   });
 }
 
-// The positions of the suggestions that are above the threshold and selected.
+// The positions of the selected suggestions at or above the threshold.
 const accepted = () => [...board.selected].map((index) => start + index);
 
 function renderCounts() {
@@ -74,7 +74,7 @@ dialog.querySelector("form").addEventListener("submit", async (event) => {
   if (!pairs.length) return;
   dialog.close();
   const response = await acceptRows(pairs, found.model);
-  if (response) notify(`Accepted ${plural(response.accepted, "suggestion")}. U undoes. They are kept apart from your labels.`);
+  if (response) notify(`Accepted ${plural(response.accepted, "suggestion")}. They are kept apart from your labels. U undoes this.`);
   refresh();
 });
 

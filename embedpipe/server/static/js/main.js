@@ -90,13 +90,13 @@ function nextStep({ classes, labelled, left, model }) {
   if (!left) return ["No images are left to label", "Shift+R reviews likely wrong labels, Shift+E exports."];
   if (!classes.length) return ["Name the first class", "press N and type the name of a class. Add further classes in the same way; ? shows all keys."];
   if (!labelled) return ["Label the first images", "press the key of a class, or S to skip. Shift+G shows many images at once."];
-  if (labelledClasses < 2) return ["Label a second class", "the model is trained once two classes have labels."];
+  if (labelledClasses < 2) return ["Label a second class", "the model needs labels of two classes."];
   if (!model) return ["Continue", "the model is trained after ten labels."];
   const few = classes.filter((each) => each.count < 3);
   if (few.length) return [`Few labels of ${few.slice(0, 3).map((each) => isolate(each.name)).join(", ")}`, "Shift+L finds images similar to the current one, Shift+F searches by path."];
   if (model.advice === "stop") return ["Enough labels", "more labels would hardly improve the model. Shift+R reviews likely wrong labels, Shift+E exports."];
   if (model.advice === "stop soon") return ["Nearly enough labels", "Shift+R reviews likely wrong labels. Continue if you need a slightly higher accuracy."];
-  return ["Continue", `Enter accepts the suggestion${model.expected ? ` (expected to be right for ${percent(model.expected.value)} of the other images)` : ""}.`];
+  return ["Continue", `Enter accepts the suggestion${model.expected ? ` (expected to be right for ${percent(model.expected.value)} of the images without a label)` : ""}.`];
 }
 
 onStatus((fresh, changes) => {

@@ -283,7 +283,7 @@ export class ItemMap {
       const [x, y] = [circle.x + by[0], circle.y + by[1]];
       Object.assign(circle, { x: within(x), y: within(y) });
       const { factor, left, top } = this.zoom;
-      this.moveTo(left + (x - circle.x) / factor, top + (y - circle.y) / factor);  // the circle pushes the map at its edge
+      this.moveTo(left + (x - circle.x) / factor, top + (y - circle.y) / factor);  // at the edge of the view, the circle moves the map
     } else if (event.key === "]") this.zoomBy(ZOOM_STEP, circle.x, circle.y);
     else if (event.key === "[") this.zoomBy(1 / ZOOM_STEP, circle.x, circle.y);
     else if (event.key === "Home") this.resetZoom();
@@ -298,7 +298,7 @@ export class ItemMap {
     return true;
   }
 
-  // The row of the image nearest to a place on the canvas, if it is near enough.
+  // The row of the image nearest to a place on the canvas; null if none is within REACH.
   nearest(place) {
     if (!this.points) return null;
     const { x, y } = this.toPixels(1);
@@ -389,7 +389,8 @@ export class ItemMap {
   }
 }
 
-// Return whether a point is inside the ring: a ray to the right crosses it an odd number of times.
+// Return whether a point is inside the closed line `ring`: a ray from the point to the right crosses
+// the line an odd number of times.
 function isInside(ring, x, y) {
   let inside = false;
   for (let at = 0, before = ring.length - 1; at < ring.length; before = at, at += 1) {

@@ -1,4 +1,4 @@
-// The overview: what the dataset has, what is done, and files that need attention.
+// The overview: the contents of the dataset, the progress, and files that need attention.
 
 import { undo } from "./actions.js";
 import { get, post } from "./api.js";
@@ -76,8 +76,8 @@ export class Overview {
     const what = compared ? "that look the same" : "with the same file content";
     const text = groups ? `${plural(groups, "group")} of images ${what}.` : `No images ${what}.`;
     const parts = [make("p", { text })];
-    if (extra) parts.push(this.button("skip", `Keep one of each, skip the other ${number(extra)}`, () => this.skipCopies()));
-    else if (groups) parts.push(make("p", { class: "quiet", text: "One of each is kept; the others are skipped or labelled." }));
+    if (extra) parts.push(this.button("skip", `Keep one of each group, skip the other ${number(extra)}`, () => this.skipCopies()));
+    else if (groups) parts.push(make("p", { class: "quiet", text: "One image of each group is kept; the others are skipped or labelled." }));
     if (!compared) parts.push(this.button("compare", "Find copies in other sizes", () => this.compare()));
     if (groups) parts.push(make("a", { href: "#review?list=copies", "data-act": "review", text: "Look at the copies" }));
     return card("Copies", ...parts, make("p", { class: "quiet", role: "status", text: this.step ?? "" }));
@@ -89,7 +89,7 @@ export class Overview {
     return button;
   }
 
-  // Compare all images; the first request starts the checks, and the others wait for them.
+  // Compare all images; the first request starts the checks, and the next requests poll.
   async compare() {
     const comparing = this.comparing = Symbol("comparing");
     try {

@@ -57,7 +57,7 @@ function renderDetails(model) {
   $("#model").textContent = model ? `Model ${model.name}, trained in ${model.seconds.toFixed(1)} s.` : "There is no model yet.";
   const [low, high] = model?.interval ?? [];
   $("#cross-validated").textContent = typeof model?.accuracy === "number"
-    ? `Cross-validated accuracy on the labelled images: ${percent(model.accuracy)}${low === undefined ? "" : ` (${percent(low)} to ${percent(high)})`}. A model predicts the images that it was not trained on. This number is usually too low for the other images, because difficult images are labelled first.`
+    ? `Cross-validated accuracy on the labelled images: ${percent(model.accuracy)}${low === undefined ? "" : ` (${percent(low)} to ${percent(high)})`}. Each image is predicted by a model that was not trained on it. This number is usually too low for the images without a label, because difficult images are labelled first.`
     : "";
 }
 

@@ -37,7 +37,7 @@ export class Search extends TileView {
     this.likely = "";
   }
 
-  // The conditions, by the names of the query, in the order of the page.
+  // The conditions by their names in the query, in their order on the page.
   addFilters() {
     const number = (name, step) => make("input", { type: "number", min: "0", step, inputmode: "decimal", "aria-label": name });
     const day = (name) => make("input", { type: "date", "aria-label": name });
@@ -45,8 +45,8 @@ export class Search extends TileView {
       state: select("State", STATES), label: select("Label"), predicted: select("Suggestion"),
       min_confidence: number("Lowest confidence in percent", "any"), max_confidence: number("Highest confidence in percent", "any"),
       annotator: select("Annotator"), folder: select("Folder"),
-      min_side: number("Shortest side, at least, in pixels", "1"), max_side: number("Shortest side, at most, in pixels", "1"),
-      after: day("First day"), before: day("Last day"),
+      min_side: number("Shorter side, at least, in pixels", "1"), max_side: number("Shorter side, at most, in pixels", "1"),
+      after: day("File date, first day"), before: day("File date, last day"),
     };
     const { state, label, predicted, min_confidence, max_confidence, annotator, folder, min_side, max_side, after, before } = this.fields;
     const field = (title, ...parts) => make("div", { class: "field" }, make("span", { text: title }), ...parts);
@@ -74,7 +74,7 @@ export class Search extends TileView {
     this.size.addEventListener("input", () => { this.board.size = Number(this.size.value); this.board.layOut(); });
   }
 
-  hints() { return "Shift+L finds similar images · Shift+F goes to the search text, Tab to the filters · arrows, Space and class keys as in Grid"; }
+  hints() { return "Shift+L finds similar images · Shift+F goes to the search text, Tab to the filters · arrows move · Space selects · the key of a class labels"; }
 
   openFilters(open) {
     this.filters.hidden = !open;

@@ -50,7 +50,7 @@ async function load() {
   }
 }
 
-// Refresh until the status contains a version of the label log.
+// Refresh until the status has this or a later version of the label log.
 export async function refreshTo(version) {
   while (status.version < version && !disconnected) await refresh();
 }
@@ -65,7 +65,7 @@ export function refreshSoon() {
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 
 // A new class has its key at once, before a status contains the class. `response` resolves to the
-// version of the label log that contains it. A status of an older version does not remove the key.
+// version of the label log with this class. A status of an older version does not remove the key.
 const expected = new Map();
 
 export function expectClass(name, response) {
@@ -82,7 +82,7 @@ function addExpectedClasses(fresh) {
   }
 }
 
-// The suggestion of an item, unless its class was renamed, merged or undone.
+// The suggestion of an item; null if its class does not exist any more.
 export const validSuggestion = (item) => (classNames().includes(item.suggestion) ? item.suggestion : null);
 
 // Keys of classes: the digits, then the letters without another meaning.

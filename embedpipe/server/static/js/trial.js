@@ -35,7 +35,7 @@ export async function tryImage(file) {
   }
 }
 
-// Draw the image on a canvas; the page loads images from its own server only.
+// Draw the image on a canvas, because the page may load images from its own server only.
 async function showPicture(file, own) {
   const bitmap = await createImageBitmap(file).catch(() => null);
   if (!bitmap || own !== request) return;
