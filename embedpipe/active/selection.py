@@ -235,7 +235,7 @@ class RoundPool(Pool):
 
 @dataclass(frozen=True)
 class Group:
-    """The items that a pick represents: they are nearest to it of all picks and labelled items.
+    """The items to which a pick is nearer than every other pick and every labelled item.
 
     `rows` are (k,) int64 unlabelled rows without the pick, nearest first; `distances` are (k,)
     float32 distances to the pick.

@@ -134,7 +134,7 @@ class ArchiveSource(Source):
 
     @property
     def with_predictions(self) -> bool:
-        """Whether the archive contains a table of images in folders of predicted classes."""
+        """Whether the archive has the table that lists images sorted by prediction."""
         return self._index().with_predictions
 
     @property

@@ -145,22 +145,19 @@ def doubt_about(items: Sequence[Item]) -> str | None:
     """Return the reason why folder names may be no classes, as a clause; None without doubt.
 
     `items` are from `arrange`. There is no doubt if the class folders are inside splits. Otherwise
-    no image may be in a deeper folder, each class must have at least two images, and no class may
-    be named like a date, a number, an album or a folder of a camera. Numbers are accepted if the
-    names of all classes are consecutive numbers from 0 or 1.
+    no image may be in a deeper folder, and no class may be named like a date, a number, an album or
+    a folder of a camera. Numbers are accepted if the names of all classes are consecutive numbers
+    from 0 or 1.
     """
     if any(item.split for item in items):
         return None
-    counts = Counter(item.label for item in items if item.label is not None)
+    names = {item.label for item in items if item.label is not None}
     deeper = next((item for item in items if _is_deeper(item)), None)
     if deeper is not None:
         return f"`{deeper.id.rpartition('/')[0]}` is a folder inside another folder"
-    numbered = _are_numbered(counts)
-    for name, count in sorted(counts.items()):
-        if count == 1:
-            return f"the folder `{name}` has only one image"
-        if not numbered and _NO_CLASS.fullmatch(name):
-            return f"the folder `{name}` is named like an album or a date"
+    doubtful = [name for name in sorted(names) if _NO_CLASS.fullmatch(name)]
+    if doubtful and not _are_numbered(names):
+        return f"the folder `{doubtful[0]}` is named like an album or a date"
     return None
 
 

@@ -56,9 +56,9 @@ def load_dataset(
     folder_labels
         For a folder or an archive: whether its folder names are the labels of the images. By
         default they are if the layout is unmistakable: class folders inside ``train/`` and
-        ``test/``, or every image in one of at least two class folders, with at least two images in
-        each, and no folder named like a date, a number, an album or a folder of a camera. Numbers
-        are accepted if the names of all class folders are consecutive numbers from 0 or 1.
+        ``test/``, or every image in one of at least two class folders, and no folder named like a
+        date, a number, an album or a folder of a camera. Numbers are accepted if the names of all
+        class folders are consecutive numbers from 0 or 1.
 
     Raises
     ------

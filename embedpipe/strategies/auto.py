@@ -86,7 +86,8 @@ class Auto(Strategy):
             raise UsageError(
                 f"early is {early!r}, which needs labels: give a strategy that needs no labels."
             )
-        # The path of a YAML file becomes a spec string: a run's identity includes the content.
+        # A spec string replaces the path of a YAML file: a run's identity must depend on the
+        # content of the file.
         self.early, self.late = _written_out(first, early), _written_out(second, late)
         vars(self).update(
             metric=second.metric or METRIC,
@@ -211,7 +212,7 @@ def _left_out_accuracy(
         shifted = frame.rows(rows[at])
         away = shifted.norms[:, None] + norms - 2.0 * (shifted.vectors @ means.T)  # (b, C)
         each, mine = np.arange(at.size), own[at]
-        # Without x, the mean of its class of n rows is n/(n − 1) times as far from x as with x.
+        # Without a row, the mean of its class of n rows is farther from it by the factor n/(n − 1).
         away[each, mine] *= np.square(counts[mine] / others[mine])
         nearest = away.argmin(axis=1) == mine
         right[part] = nearest & (counts[mine] > 1)

@@ -102,7 +102,7 @@ class DoubtfulCoverage(DiverseStrategy):
         )
 
     def _doubt(self, pool: Pool, points: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the uncertainty of each of (k,) unique vectors: (k,), 1 without predictions."""
+        """Return the (k,) uncertainties of k unique vectors; all are 1 without predictions."""
         if not (self.doubt and pool.has_labels and pool.has_predictions):
             return np.ones(points.size)
         return uncertainty_of(pool, margin, pool.index.rows[points])

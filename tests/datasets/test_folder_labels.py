@@ -11,6 +11,7 @@ from embedpipe.errors import UsageError
 
 UNMISTAKABLE = [
     ["hat/a.png", "hat/b.png", "coat/a.png", "coat/b.png"],
+    ["hat/a.png", "coat/a.png"],
     ["hat/a.png", "hat/b.png", "coat/a.png", "coat/b.png", "_unlabeled/c.png"],
     ["train/hat/a.png", "test/coat/a.png"],
     ["train/0/a.png", "train/1/a.png", "test/0/b.png"],
@@ -31,10 +32,6 @@ NAMES = [
 ]
 
 DOUBTFUL = {
-    "one image": (
-        ["coat/a.png", "coat/b.png", "hat/a.png"],
-        "the folder `hat` has only one image",
-    ),
     "deeper": (
         ["coat/a.png", "coat/b.png", "hat/red/a.png", "hat/b.png"],
         "`hat/red` is a folder inside another folder",
