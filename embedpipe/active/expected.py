@@ -61,6 +61,9 @@ MIN_SHARE, MAX_SHARE = 0.02, 0.995
 TINY = 1e-6
 """Minimum distance of probabilities from 0 and 1, so that their log-odds are finite."""
 
+MIN_ROWS = 0.5
+"""Minimum expected number of rows of a class for which its accuracy is stated."""
+
 FEW_LABELS = "Label at least two images of each of two classes."
 ALL_LABELLED = "All images have a label."
 
@@ -68,7 +71,7 @@ ALL_LABELLED = "All images have a label."
 class ClassAccuracy(NamedTuple):
     """The expected accuracy on the unlabelled rows of one class."""
 
-    share: float | None  # of the rows of this class with the right prediction; None without rows
+    share: float | None  # of its rows with the right prediction; None below `MIN_ROWS` rows
     rows: float  # expected number of rows of this class
     predicted: float  # number of rows with this prediction
 
@@ -121,7 +124,7 @@ class ExpectedAccuracy:
             return {}
         right, rows = np.diag(self.confusion), self.confusion.sum(axis=1)  # (C,), (C,)
         predicted = self.confusion.sum(axis=0)  # (C,)
-        shares = [float(a / b) if b > 0 else None for a, b in zip(right, rows, strict=True)]
+        shares = [float(a / b) if b >= MIN_ROWS else None for a, b in zip(right, rows, strict=True)]
         order = sorted(range(len(shares)), key=lambda at: (shares[at] is None, shares[at], at))
         return {
             self.classes[at].item(): ClassAccuracy(

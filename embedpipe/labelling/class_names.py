@@ -16,12 +16,14 @@ def similar_class(name: str, classes: Sequence[str]) -> str | None:
 
     Case and Unicode forms do not count. An edit inserts, removes or replaces a character, or swaps
     two neighbours. Names that differ in digits only, such as ``row 1`` and ``row 2``, are not
-    similar.
+    similar. A class with the same letters and digits is nearer than all others.
 
     Examples
     --------
     >>> similar_class("shrit", ["dress", "shirt"])
     'shirt'
+    >>> similar_class("tshirt", ["shirt", "t-shirt"])
+    't-shirt'
     >>> similar_class("cap", ["hat", "cat"]), similar_class("row 2", ["row 1"])
     (None, None)
     """
@@ -31,12 +33,12 @@ def similar_class(name: str, classes: Sequence[str]) -> str | None:
         return known[wanted]
     most = sum(len(wanted) >= length for length in LENGTHS)
     found = [
-        (edits, classes.index(each))
+        (_joined(text) != _joined(wanted), edits, classes.index(each))
         for text, each in known.items()
         if _without_digits(text) != _without_digits(wanted)
         and (edits := _edits(wanted, text, most)) <= most
     ]
-    return classes[min(found)[1]] if found else None
+    return classes[min(found)[2]] if found else None
 
 
 def _edits(one: str, other: str, most: int) -> int:
@@ -57,6 +59,10 @@ def _edits(one: str, other: str, most: int) -> int:
 
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold().strip()
+
+
+def _joined(name: str) -> str:
+    return "".join(letter for letter in name if letter.isalnum())
 
 
 def _without_digits(name: str) -> str:

@@ -17,7 +17,7 @@ from .._loops.fitting import Batch, Trainer, probabilities_of, run_head
 from .._specs import format_spec
 from ..active.expected import ExpectedAccuracy, expected_of_rows
 from ..active.selection import RoundPool, default_candidates, index_of
-from ..active.stopping import Evidence, advise
+from ..active.stopping import NEXT_LABELS, Evidence, advise
 from ..checks import find_label_errors, why_not_judged
 from ..embedding import Embeddings
 from ..errors import UsageError
@@ -127,7 +127,7 @@ class Learner:
             agreement = None if self.model is None else _agreement(self.model, classes, codes)
             evidence = Evidence(len(batch.rows), accuracy, scored, agreement)
             self._history.add(Fit(snapshot.version, evidence, expected.bounds))
-            advice = advise(self._history.evidence)
+            advice = _with_few_left(advise(self._history.evidence), expected, len(unlabelled))
             low, high = advice["cv_low"], advice["cv_high"]
             model = Model(
                 name=f"{self._head_name}-{len(batch.rows)}",
@@ -208,6 +208,16 @@ class Learner:
 
 def _same_labels(one: Batch, other: Batch) -> bool:
     return np.array_equal(one.rows, other.rows) and np.array_equal(one.labels, other.labels)
+
+
+def _with_few_left(advice: dict[str, Any], expected: ExpectedAccuracy, left: int) -> dict[str, Any]:
+    """Return the advice; with fewer than `NEXT_LABELS` items left, count the wrong suggestions."""
+    if expected.value is None or left >= NEXT_LABELS:
+        return advice
+    wrong = round((1 - expected.value) * left)
+    number = f"about {wrong}" if wrong else "fewer than one"
+    reason = f"Expected wrong suggestions: {number} of the {left} without a label."
+    return {**advice, "reason": reason}
 
 
 def _agreement(before: Model, classes: tuple[str, ...], codes: NDArray[np.int64]) -> float:

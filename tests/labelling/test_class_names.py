@@ -23,6 +23,8 @@ CASES = [
     ("class 1", ["class 2"], None),  # digits are meant
     ("clas 1", ["class 1", "class 2"], "class 1"),
     ("shoe", [], None),
+    ("tshirt", ["shirt", "t-shirt"], "t-shirt"),  # only a character that is no letter is missing
+    ("long-sleeves", ["long sleeve", "long sleeves"], "long sleeves"),
     ("u\u0308ber", ["Über"], "Über"),
     ("shoes", ["shoe", "shoes"], "shoes"),
     ("boots", ["boats", "roots"], "boats"),  # the first of equally near ones

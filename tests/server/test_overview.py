@@ -140,3 +140,26 @@ def test_copies_are_skipped_by_mouse_and_the_skip_is_undone(
     tab.page.click("nav a[data-view=overview]")
     tab.page.get_by_role("link", name="300 to 999 pixels").click()
     tab.wait("() => document.querySelector('.search .note')?.textContent === '2 of 25 images'")
+
+
+def test_the_overview_has_no_buttons_of_acts_on_an_image(
+    mixed: Lab, tab_on: Callable[..., Tab]
+) -> None:
+    tab = tab_on(mixed, view="overview")
+    shown = tab.page.locator("#acts button:visible span")
+    assert shown.all_inner_texts() == ["Undo", "Accept above 95 %", "Classes"]
+    tab.press("Shift+S")
+    tab.row()
+    assert shown.count() == 10
+
+
+def test_the_overview_shows_paths_as_code_and_counts_accepted_images(
+    mixed: Lab, tab_on: Callable[..., Tab]
+) -> None:
+    mixed.session.label([0], "hat")
+    mixed.post("/api/accept", {"suggestions": {"hat": [1, 2]}, "model": "m"}).json()
+    tab = tab_on(mixed, view="overview")
+    tab.shows(".card", "22 left to label, 2 accepted, 0 skipped, 0 unsure")
+    assert tab.text("#progress") == "1 of 25 images labelled + 2 accepted"
+    assert tab.page.locator(".reasons code").all_inner_texts() == ["broken.jpg", "text.jpg"]
+    assert "`" not in tab.text(".overview")

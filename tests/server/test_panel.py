@@ -43,6 +43,25 @@ def test_the_number_is_about_the_images_without_a_label(
         assert word not in first
 
 
+def test_with_few_images_left_the_advice_counts_wrong_suggestions(
+    lab: Lab, tab_on: Callable[..., Tab]
+) -> None:
+    model = label_some(lab, 12)["model"]
+    wrong = round(12 * (1 - model["expected"]["value"]))
+    number = f"about {wrong}" if wrong else "fewer than one"
+    assert model["reason"] == f"Expected wrong suggestions: {number} of the 12 without a label."
+    tab = tab_on(lab)
+    tab.shows("#advice", model["reason"])
+
+
+def test_the_note_on_a_failed_export_does_not_stay(lab: Lab, tab_on: Callable[..., Tab]) -> None:
+    tab = tab_on(lab)
+    tab.page.get_by_role("button", name="Export", exact=True).click()
+    tab.shows("#message", "Not exported: there are no labels to export: label some images first.")
+    assert tab.text("#exported") == ""
+    tab.problems.clear()  # the refused export
+
+
 def test_a_click_on_a_class_shows_its_suggestions(lab: Lab, tab_on: Callable[..., Tab]) -> None:
     label_some(lab, 12)
     tab = tab_on(lab)

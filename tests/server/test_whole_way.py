@@ -57,6 +57,8 @@ def test_from_photos_to_predictions(
 
     click(tab, "Accept above 95 %") if mouse else tab.press("Shift+A")
     tab.wait("() => document.querySelectorAll('#confident-board .tile img').length > 3")
+    ids = tab.page.locator("[id]").evaluate_all("all => all.map(each => each.id)")
+    assert len(ids) == len(set(ids))
     n = int(tab.text("#confident-ok").split()[1])
     tab.page.click("#confident-ok") if mouse else tab.press("Enter")
     tab.progress(f"{n} accepted")

@@ -17,7 +17,8 @@ const MAX_ROWS = 500;
 const SCROLL_DELAY = 60;
 
 export class Board {
-  constructor({ tile = 136, caption = null, open = null } = {}) {
+  constructor({ name = "tile", tile = 136, caption = null, open = null } = {}) {
+    this.name = name;  // the first part of the ids of the tiles
     this.size = tile;
     this.caption = caption ?? defaultCaption;
     this.content = make("div", { class: "content" });
@@ -151,13 +152,13 @@ export class Board {
       }
       this.renderTile(index);
     }
-    this.element.setAttribute("aria-activedescendant", this.tiles.has(this.cursor) ? `tile-${this.cursor}` : "");
+    this.element.setAttribute("aria-activedescendant", this.tiles.has(this.cursor) ? `${this.name}-${this.cursor}` : "");
     clearTimeout(this.scrollTimer);
     this.scrollTimer = setTimeout(() => { this.loadImages(); this.updateOutdated(); }, SCROLL_DELAY);
   }
 
   newTile(index) {
-    const tile = make("div", { class: "tile", role: "option", id: `tile-${index}` });
+    const tile = make("div", { class: "tile", role: "option", id: `${this.name}-${index}` });
     tile.index = index;
     tile.picture = make("div", { class: "pic" });
     tile.caption = make("div", { class: "cap" });

@@ -3,6 +3,7 @@
 const [ONE_EDIT, TWO_EDITS] = [4, 8];  // minimum lengths of names that may differ by one and by two edits
 
 const folded = (name) => name.normalize("NFC").toLowerCase().trim();
+const joined = (name) => name.replace(/[^\p{L}\p{N}]/gu, "");
 const withoutDigits = (name) => name.replace(/\p{Nd}/gu, "");
 
 // The number of inserted, removed, replaced or swapped letters between two texts.
@@ -31,6 +32,7 @@ export function similarClass(name, names) {
   const letters = [...wanted];
   const most = (letters.length >= ONE_EDIT) + (letters.length >= TWO_EDITS);
   const near = names.filter((each) => withoutDigits(folded(each)) !== withoutDigits(wanted))
-    .map((each) => [edits(letters, [...folded(each)]), each]).filter(([count]) => count <= most);
-  return near.sort(([one], [other]) => one - other)[0]?.[1];
+    .map((each) => ({ each, count: edits(letters, [...folded(each)]), other: joined(folded(each)) !== joined(wanted) }))
+    .filter(({ count }) => count <= most);
+  return near.sort((one, two) => one.other - two.other || one.count - two.count)[0]?.each;
 }

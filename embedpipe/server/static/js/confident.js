@@ -21,7 +21,7 @@ const classOf = (at) => found.classes[found.codes[at]];
 const caption = (item, index) => `${isolate(classOf(start + index))} ${percent(found.confidence[start + index])}`;
 
 function makeBoard() {
-  board = new Board({ tile: 112, caption });
+  board = new Board({ name: "suggestion", tile: 112, caption });
   board.keepsSelection = true;
   board.onSelection = renderCounts;
   $("#confident-board").append(board.element);

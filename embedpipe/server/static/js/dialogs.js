@@ -96,10 +96,10 @@ input.addEventListener("keydown", (event) => {
   }
 });
 
-export const askNewClass = (labels) => chooseClass({
+export const askNewClass = (count) => chooseClass({
   title: "Add a class",
-  note: labels
-    ? "Enter adds the class and labels the selected images; Shift+Enter only adds the class."
+  note: count
+    ? `Enter adds the class and labels ${count === 1 ? "the image" : `the ${count} selected images`}; Shift+Enter only adds the class.`
     : "Enter adds the class.",
   fresh: true, ok: "Add", withOnly: true,
 });

@@ -17,7 +17,7 @@ export class Grid extends TileView {
     this.tools.append(this.addNextButton("Next batch"), this.note);
   }
 
-  hints() { return "arrows move, with Shift they select · Space selects · Ctrl+A or a click on the heading selects the group · the key of a class labels · . next batch"; }
+  hints() { return "arrows move, with Shift they select · Space or a click selects · Ctrl+A or a click on the heading selects the group · the key of a class labels · . next batch"; }
 
   show() {
     super.show();
@@ -27,7 +27,7 @@ export class Grid extends TileView {
   renderNote() {
     const left = this.board.items.filter((item) => !item.state).length;
     const { size } = this.board.selected;
-    this.note.textContent = this.loading ? "choosing images …" : `${size ? `${size} selected · ` : ""}${left} of ${this.board.total} to label`;
+    this.note.textContent = this.loading ? "choosing images …" : `${size ? `${size} selected · ` : ""}${left} of ${this.board.total} in this batch left`;
   }
 
   isDone() { return this.board.items.every((item) => item.state); }

@@ -38,6 +38,7 @@ function showView(name) {
   if (view === views[name]) return view;
   if (view) { view.hide(); view.version = status?.version; }
   view = views[name];
+  document.body.dataset.view = name;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.view === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -58,7 +59,7 @@ function renderProgress() {
   if (disconnected) $("#progress").replaceChildren("not connected");
   else {
     $("#progress").replaceChildren(`${status.labelled.toLocaleString("en")} of ${status.items.toLocaleString("en")}`,
-      make("span", { class: "words", text: " images labelled" }), status.accepted ? ` · ${status.accepted.toLocaleString("en")} accepted` : "", doing);
+      make("span", { class: "words", text: " images labelled" }), status.accepted ? ` + ${status.accepted.toLocaleString("en")} accepted` : "", doing);
   }
 }
 
@@ -116,7 +117,7 @@ onPendingChange((n) => { pending = n; renderProgress(); });
 
 async function addClassByName() {
   const target = view;
-  const answer = await askNewClass(target.selectedItems().length > 0);
+  const answer = await askNewClass(target.selectedItems().length);
   target.focus?.();
   if (!answer) return;
   const response = answer.only || !target.selectedItems().length ? addClass(answer.name) : target.label(answer.name);
@@ -145,15 +146,15 @@ function accept() {
 }
 
 showToolbar([
-  ["Accept", "Enter", accept],
-  ["Skip", "S", () => view.mark("skip")],
-  ["Unsure", "Shift+U", () => view.mark("unsure")],
-  ["Remove label", "Delete", () => view.mark("clear")],
+  ["Accept", "Enter", accept, "on-image"],
+  ["Skip", "S", () => view.mark("skip"), "on-image"],
+  ["Unsure", "Shift+U", () => view.mark("unsure"), "on-image"],
+  ["Remove label", "Delete", () => view.mark("clear"), "on-image"],
   ["Undo", "U", () => view.undo()],
-  ["More like this", "Shift+L", showSimilar],
-  ["Enlarge", "Shift+V", enlarge],
+  ["More like this", "Shift+L", showSimilar, "on-image"],
+  ["Enlarge", "Shift+V", enlarge, "on-image"],
   ["Accept above 95 %", "Shift+A", acceptConfident],
-  ["Find class", "/", labelByName],
+  ["Find class", "/", labelByName, "on-image"],
   ["Classes", "Shift+C", showClasses],
 ]);
 

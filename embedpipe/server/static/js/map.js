@@ -148,11 +148,13 @@ export class ItemMap {
   renderNote() {
     this.note.textContent = this.selected.length ? `${plural(this.selected.length, "image")} selected` : plural(status?.items ?? 0, "image");
     const shown = this.by.value === "confidence" ? [] : classNames().slice(0, 12);
-    this.legend.replaceChildren(...shown.map((name, at) => {
+    const entry = (name, variable) => {
       const dot = make("i");
-      dot.style.setProperty("--c", `var(--c${at % 12})`);
+      dot.style.setProperty("--c", `var(${variable})`);
       return make("span", {}, dot, make("bdi", { text: name }));
-    }));
+    };
+    this.legend.replaceChildren(...shown.map((name, at) => entry(name, `--c${at % 12}`)));
+    if (this.by.value === "label") this.legend.append(entry("no label", "--dot"));
     if (this.by.value === "confidence") this.legend.textContent = status?.model ? "bright: the model is uncertain" : "no model yet";
   }
 

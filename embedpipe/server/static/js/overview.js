@@ -62,12 +62,12 @@ export class Overview {
   }
 
   progressCard() {
-    const { labelled, left, skipped, unsure, items } = status;
+    const { labelled, left, accepted, skipped, unsure, items } = status;
     const start = make("a", { class: "button main", href: "#single", "data-act": "start" }, labelled ? "Continue labelling " : "Start labelling ", make("kbd", { text: "Enter" }));
     const bar = make("progress", { value: labelled, max: Math.max(1, items), "aria-label": "Images with a label" });
     return card("Progress",
       make("p", { class: "big", text: `${number(labelled)} of ${plural(items, "image")} labelled` }), bar,
-      make("p", { class: "quiet", text: `${number(left)} left to label, ${number(skipped)} skipped, ${number(unsure)} unsure` }),
+      make("p", { class: "quiet", text: `${number(left)} left to label, ${accepted ? `${number(accepted)} accepted, ` : ""}${number(skipped)} skipped, ${number(unsure)} unsure` }),
       make("p", {}, start));
   }
 
@@ -156,11 +156,14 @@ function classesCard({ classes }) {
     make("tbody", {}, ...lines)));
 }
 
+// Show the path in a message, which is between backticks, as code.
+const withPaths = (text) => text.split("`").map((part, at) => (at % 2 ? make("code", { text: part }) : part));
+
 function filesCard({ unsupported, unusable, reasons }) {
   if (!unsupported.length && !unusable) return null;
   const parts = [];
   if (unusable) {
-    parts.push(make("p", { text: `${plural(unusable, "file")} cannot be used:` }), make("ul", { class: "reasons" }, ...reasons.map((text) => make("li", { text }))));
+    parts.push(make("p", { text: `${plural(unusable, "file")} cannot be used:` }), make("ul", { class: "reasons" }, ...reasons.map((text) => make("li", {}, ...withPaths(text)))));
     if (unusable > reasons.length) parts.push(make("p", { class: "quiet", text: `and ${number(unusable - reasons.length)} more` }));
   }
   for (const { suffix, count } of unsupported) {

@@ -35,13 +35,13 @@ function renderCounts({ classes, skipped, unsure }) {
   if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)]?.focus();
 }
 
-function renderAccuracy({ model, curve, classes, problem, items, labelled }) {
+function renderAccuracy({ model, curve, classes, problem, items, labelled, accepted }) {
   const line = $("#accuracy");
   const expected = model?.expected;
   line.className = expected ? "" : "none";
   if (expected) {
     const { value, low, high } = expected;
-    line.replaceChildren(percent(value), make("small", { text: `${percent(low)} to ${percent(high)}, on the ${plural(items - labelled, "image")} without a label` }));
+    line.replaceChildren(percent(value), make("small", { text: `${percent(low)} to ${percent(high)}, on the ${plural(items - labelled, "image")} without a label${accepted ? `, ${accepted.toLocaleString("en")} of them accepted` : ""}` }));
   } else {
     const two = classes.filter((each) => each.count).length >= 2;
     line.textContent = `Not known yet. ${model?.expected_reason || (two ? "Label more images of each class." : "Label images of two classes.")}`;
@@ -79,9 +79,9 @@ async function renderClasses(model) {
 const searchFor = (query) => `#search?${new URLSearchParams({ state: "unlabelled", ...query })}`;
 
 function classList({ per_class: classes }) {
-  return make("ul", { class: "shares" }, ...classes.map(({ class: name, share, predicted }) => {
+  return make("ul", { class: "shares" }, ...classes.map(({ class: name, share, items, predicted }) => {
     const title = `${plural(predicted, "image")} without a label with the suggestion ${name}`;
-    const link = make("a", { href: searchFor({ predicted: name, sort: "confidence" }), title }, make("bdi", { text: name }), make("span", { text: share === null ? "–" : percent(share) }));
+    const link = make("a", { href: searchFor({ predicted: name, sort: "confidence" }), title }, make("bdi", { text: name }), make("span", { text: share === null ? "–" : `${percent(share)} of ${Math.round(items).toLocaleString("en")}` }));
     link.style.setProperty("--c", colourOf(name));
     return make("li", {}, link);
   }));
@@ -146,7 +146,7 @@ async function write(download) {
     if (found.download) make("a", { href: found.download, download: found.name }).click();
     notify(found.download ? `Download: ${found.name}` : `Exported: ${found.path}`);
   } catch (error) {
-    $("#exported").textContent = `Not exported: ${error.message}`;
+    $("#exported").textContent = "";
     notify(`Not exported: ${error.message}`, true);
   } finally {
     exporting = false;

@@ -91,7 +91,7 @@ export class Search extends TileView {
       const field = this.fields[name];
       const { value } = field;
       const known = values.some((each) => each.name === value) || !value ? values : [...values, { name: value, count: 0 }];
-      field.replaceChildren(make("option", { value: "", text: all }), ...known.map((each) => make("option", { value: each.name, text: `${each.name} (${each.count.toLocaleString("en")})` })));
+      field.replaceChildren(make("option", { value: "", text: all }), ...known.map((each) => make("option", { value: each.name, text: `${name === "folder" && each.name === "." ? "top folder" : each.name} (${each.count.toLocaleString("en")})` })));
       field.value = value;
     };
     fill("label", "any label", found.labels);
