@@ -93,7 +93,14 @@ class LabellingSession:
             )
         history = log.path.with_name("fits.jsonl")
         self._learner = Learner(
-            embeddings, self.snapshot, chosen, first, head, seed, history, self.dataset
+            embeddings,
+            self.snapshot,
+            chosen,
+            first,
+            head,
+            seed,
+            history,
+            log.dataset_of(self.dataset),  # the fits of a moved folder are continued
         )
         self.ids = tuple(item.id for item in embeddings.items)
         self._state = LabelState(embeddings, log)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from embedpipe.labels import LabelLog
 from embedpipe.labels.exchange import formats
+from tests.processes import started
 from tests.server.conftest import Lab, make_photos
 from tests.server.tabs import ROW, Tab, kind_of
 
@@ -81,3 +88,58 @@ def test_from_photos_to_predictions(
     tab.page.set_input_files("#trial-file", lab.folder / photo)
     tab.wait("() => document.querySelector('#trial-answer li')")
     assert tab.text("#trial-answer li").split()[0] == kind_of(photo)
+
+
+@contextmanager
+def served_by_command(folder: str, cwd: Path) -> Iterator[str]:
+    """Run `embedpipe label` in a working directory, and give the address of the page."""
+    cwd.mkdir()
+    options = ["--backbone", "toy", "--json", "--labels-from", "auto"]
+    command = [sys.executable, "-m", "embedpipe", "label", folder, *options]
+    with started(command, cwd=cwd) as process:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())["url"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+
+
+def test_labelling_continues_in_two_tabs_after_the_folder_was_moved(
+    tmp_path: Path, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EMBEDPIPE_WORKSPACE", raising=False)
+    nasty(tmp_path / "photos")
+    with (
+        served_by_command("../photos", tmp_path / "one") as url,
+        browser.new_context() as context,
+    ):
+        tab = Tab(context, url)
+        paths = [tab.label_next() for _ in range(20)]
+        tab.shows("#accuracy", "%")  # the first training
+        paths += [tab.label_next() for _ in range(10)]
+        tab.settled()
+    labels = {path: kind_of(path) for path in paths}
+    (tmp_path / "photos").rename(tmp_path / "new place")
+    with (
+        served_by_command("../new place", tmp_path / "two") as url,
+        browser.new_context() as context,
+    ):
+        first, second = Tab(context, url), Tab(context, url)
+        first.progress("30 of 200")
+        curve = first.page.evaluate("() => fetch('/api/status').then((r) => r.json())")["curve"]
+        assert curve[0][0] <= 20  # a fit of the former folder
+        for _ in range(15):
+            for each in (first, second):
+                path = each.label_next()
+                labels[path] = kind_of(path)
+                each.settled()
+        first.progress(f"{len(labels)} of 200")
+        click(second, "Undo")
+        first.progress(f"{len(labels) - 1} of 200")
+        assert first.problems == second.problems == []
+    assert list((tmp_path / "two").iterdir()) == []
+    with LabelLog(tmp_path / "one" / ".embedpipe" / "labels.sqlite") as log:
+        (dataset,) = {event.dataset for event in log.events() if event.path is not None}
+        known = log.current(dataset)
+    stored = {path: each.label for path, each in known.items() if each.kind == "label"}
+    assert stored.items() < labels.items()
+    assert len(stored) == len(labels) - 1

@@ -47,6 +47,7 @@ function showView(name) {
   $("#view").focus({ preventScroll: true });
   $("#hints").textContent = view.hints();
   view.show();
+  renderNextStep();
   if (view.version !== undefined && view.version !== status?.version) view.statusChanged({ version: true, model: true });
   renderClasses();
   return view;
@@ -85,6 +86,12 @@ function renderClasses() {
   if (focused >= 0) place.children[focused]?.focus();
 }
 
+function renderNextStep() {
+  if (!status || !view) return;
+  const [first, rest] = nextStep(status);
+  $("#next").replaceChildren(make("b", { text: `${first}: ` }), rest);
+}
+
 // The next step for the user: a short title and a sentence.
 function nextStep({ classes, labelled, left, model }) {
   const labelledClasses = classes.filter((each) => each.count).length;
@@ -93,10 +100,11 @@ function nextStep({ classes, labelled, left, model }) {
   if (!labelled) return ["Label the first images", "press the key of a class, or S to skip. Shift+G shows many images at once."];
   if (labelledClasses < 2) return ["Label a second class", "the model needs labels of two classes."];
   if (!model) return ["Continue", "the model is trained after ten labels."];
-  const few = classes.filter((each) => each.count < 3);
-  if (few.length) return [`Few labels of ${few.slice(0, 3).map((each) => isolate(each.name)).join(", ")}`, "Shift+L finds images similar to the current one, Shift+F searches by path."];
-  if (model.advice === "stop") return ["Enough labels", "more labels would hardly improve the model. Shift+R reviews likely wrong labels, Shift+E exports."];
+  const few = classes.filter((each) => each.count < 3).slice(0, 3).map((each) => isolate(each.name)).join(", ");
+  if (model.advice === "stop") return ["Enough labels", `more labels would hardly improve the model.${few ? ` There are few labels of ${few}.` : ""} Shift+R reviews likely wrong labels, Shift+E exports.`];
+  if (few) return [`Few labels of ${few}`, "Shift+L finds images similar to the current one, Shift+F searches by path."];
   if (model.advice === "stop soon") return ["Nearly enough labels", "Shift+R reviews likely wrong labels. Continue if you need a slightly higher accuracy."];
+  if (view !== views.single && view !== views.grid) return ["Continue", "Shift+S shows the next image to label, Shift+G many images at once."];
   return ["Continue", `Enter accepts the suggestion${model.expected ? ` (expected to be right for ${percent(model.expected.value)} of the images without a label)` : ""}.`];
 }
 
@@ -106,10 +114,9 @@ onStatus((fresh, changes) => {
   document.title = `${fresh.labelled} labelled · ${$("#dataset").textContent}`;
   renderProgress();
   renderPanel(fresh);
-  const [first, rest] = nextStep(fresh);
-  $("#next").replaceChildren(make("b", { text: `${first}: ` }), rest);
   if (!view) openView(location.hash.slice(1) || (fresh.labelled ? "single" : "overview"));
   else view.statusChanged(changes);
+  renderNextStep();
   renderClasses();
 });
 

@@ -73,7 +73,7 @@ export class Overview {
 
   copiesCard({ copies }) {
     const { compared, groups, extra } = copies;
-    const what = compared ? "that look the same" : "with the same file content";
+    const what = compared ? "with the same content or the same picture" : "with the same file content";
     const text = groups ? `${plural(groups, "group")} of images ${what}.` : `No images ${what}.`;
     const parts = [make("p", { text })];
     if (extra) parts.push(this.button("skip", `Keep one of each group, skip the other ${number(extra)}`, () => this.skipCopies()));
