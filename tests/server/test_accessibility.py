@@ -60,7 +60,7 @@ VIEWS = {
 }
 
 
-@pytest.mark.parametrize("width", [1280, 420])
+@pytest.mark.parametrize("width", [1280, 768, 420])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_views_and_dialogs_have_no_violation(
     busy: Lab, tab_on: Callable[..., Tab], axe: str, scheme: str, width: int

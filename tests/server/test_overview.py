@@ -134,7 +134,7 @@ def test_copies_are_skipped_by_mouse_and_the_skip_is_undone(
     tab.press("u")
     tab.shows(".card", "25 left to label, 0 skipped")
     tab.page.get_by_role("button", name="Find copies in other sizes").click()
-    tab.shows(".cards", "look the same")
+    tab.shows(".cards", "the same picture")
     tab.page.get_by_role("link", name="Look at the copies").click()
     tab.wait("() => document.querySelector('.review select')?.value === 'copies'")
     tab.page.click("nav a[data-view=overview]")
