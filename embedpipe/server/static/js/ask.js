@@ -11,15 +11,20 @@ export function ask({ title, text, ok }) {
   $("#ask-title").textContent = title;
   $("#ask-text").textContent = text;
   $("#ask-ok").textContent = ok;
-  dialog.returnValue = "";
   dialog.showModal();
   $("#ask-ok").focus();
   return new Promise((resolve) => { settle = resolve; });
 }
 
-dialog.querySelector("[value=cancel]").addEventListener("click", () => dialog.close());
-dialog.addEventListener("close", () => {
+// The event `close` comes later, perhaps when the next question is open: it must not answer that one.
+function answer(agrees) {
   const resolve = settle;
   settle = null;
-  resolve?.(dialog.returnValue === "ok");
-});
+  dialog.close();
+  resolve?.(agrees);
+}
+
+dialog.querySelector("form").addEventListener("submit", (event) => { event.preventDefault(); answer(true); });
+dialog.querySelector("[value=cancel]").addEventListener("click", () => answer(false));
+dialog.addEventListener("cancel", (event) => { event.preventDefault(); answer(false); });
+dialog.addEventListener("close", () => { if (!dialog.open) answer(false); });

@@ -82,7 +82,12 @@ export function chooseClass({ title, note, old, except = old, fresh, ok = "OK", 
 
 dialog.querySelector("form").addEventListener("submit", (event) => { event.preventDefault(); finish(false); });
 dialog.querySelector("[value=cancel]").addEventListener("click", () => dialog.close());
-dialog.addEventListener("close", () => { const settle = decide; decide = null; settle?.(null); });
+dialog.addEventListener("close", () => {
+  if (dialog.open) return;  // the event of the former question comes when the next one is open
+  const settle = decide;
+  decide = null;
+  settle?.(null);
+});
 input.addEventListener("keydown", (event) => {
   if (event.repeat && !input.value) event.preventDefault();  // the key that opened the dialog is held down
   if (event.key === "Enter") {
