@@ -9,10 +9,21 @@ from ..errors import EmbedpipeError, RunError
 from ..labelling import LabellingSession, Snapshot
 from .json_messages import Progress
 
-__all__ = ["BackgroundChecks", "BackgroundTraining"]
+__all__ = ["BackgroundChecks", "BackgroundTraining", "ClosedError", "problem_of"]
 
 EVERY, EVERY_SHARE = 10, 0.01
 """Minimum number of new labels before the next training, and their minimum share of all labels."""
+
+
+class ClosedError(Exception):
+    """Ends work in the background when the server is closed."""
+
+
+def problem_of(error: Exception) -> str:
+    """Return the text that the page shows about an error."""
+    if isinstance(error, EmbedpipeError):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error}"
 
 
 class BackgroundTraining:
@@ -84,16 +95,10 @@ class BackgroundTraining:
             if self._session.retrain() is None:  # one class: no model was trained
                 return
             self.problem = None
-        except EmbedpipeError as error:
-            self.problem = str(error)
-        # The page shows an unexpected error, which must not end the thread.
+        # The page shows the error, which must not end the thread.
         except Exception as error:  # noqa: BLE001
-            self.problem = f"unexpected {type(error).__name__}: {error}"
+            self.problem = problem_of(error)
         self._trained = (snapshot.version, sum(snapshot.counts().values()))
-
-
-class _ClosedError(Exception):
-    """Ends the checks when the server is closed."""
 
 
 class BackgroundChecks:
@@ -141,17 +146,15 @@ class BackgroundChecks:
         result: CheckResult | str
         try:
             result = check(self._embeddings, labels={}, progress=self._update)
-        except _ClosedError:
+        except ClosedError:
             return
-        except EmbedpipeError as error:
-            result = str(error)
-        # The page shows an unexpected error, which must not end the thread without a result.
+        # The page shows the error, which must not end the thread without a result.
         except Exception as error:  # noqa: BLE001
-            result = f"unexpected {type(error).__name__}: {error}"
+            result = problem_of(error)
         with self._lock:
             self._result = result
 
     def _update(self, step: str, done: int, total: int) -> None:
         if self._closed:
-            raise _ClosedError
+            raise ClosedError
         self._progress = Progress(step, round(done / max(1, total), 3))

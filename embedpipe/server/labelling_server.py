@@ -27,6 +27,7 @@ from ..labelling import LabellingSession
 from .act_routes import class_routes, label_routes
 from .api import reading_routes, writing_routes
 from .auth import AuthMiddleware
+from .background import problem_of
 from .browsing import browsing_routes
 from .file_routes import file_routes
 from .images import ItemImages
@@ -252,4 +253,4 @@ def _disconnected(request: Request, error: Exception) -> Response:
 
 def _unexpected(request: Request, error: Exception) -> Response:
     _log.error("%s %s: %r", request.method, request.url.path, error)
-    return error_response(500, f"unexpected {type(error).__name__}: {error}")
+    return error_response(500, problem_of(error))

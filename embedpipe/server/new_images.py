@@ -17,6 +17,7 @@ from ..datasets.files import load_folder
 from ..embedding import embed
 from ..errors import EmbedpipeError
 from ..labelling import LabellingSession
+from .background import ClosedError, problem_of
 from .json_messages import Progress
 
 __all__ = ["NewImages"]
@@ -29,10 +30,6 @@ SETTLED_NS = 2_000_000_000
 
 Publish = Callable[[LabellingSession], None]
 """Function that serves the page with a new session."""
-
-
-class _ClosedError(Exception):
-    """Ends the embedding when the server is closed."""
 
 
 class NewImages:
@@ -116,13 +113,11 @@ class NewImages:
         problem = None
         try:
             self._add()
-        except _ClosedError:
+        except ClosedError:
             return
-        except EmbedpipeError as error:
-            problem = str(error)
-        # The page shows an unexpected error, which must not end the thread without a result.
+        # The page shows the error, which must not end the thread without a result.
         except Exception as error:  # noqa: BLE001
-            problem = f"unexpected {type(error).__name__}: {error}"
+            problem = problem_of(error)
         with self._lock:
             self._progress, self._problem, self._next = None, problem, 0.0
 
@@ -144,5 +139,5 @@ class NewImages:
 
     def _update(self, step: str, done: int, total: int) -> None:
         if self._closed:
-            raise _ClosedError
+            raise ClosedError
         self._progress = Progress(step, round(done / max(1, total), 3))
