@@ -100,15 +100,15 @@ class ExpectedAccuracy:
     confusion: NDArray[np.float64]
 
     def __str__(self) -> str:
-        if self.value is None or self.low is None or self.high is None:
+        if self.bounds is None:
             return "expected accuracy unknown"
-        low, high = 100 * self.low, 100 * self.high
-        return f"expected accuracy {100 * self.value:.0f} % ({low:.0f} to {high:.0f} %)"
+        value, low, high = (100 * each for each in self.bounds)
+        return f"expected accuracy {value:.0f} % ({low:.0f} to {high:.0f} %)"
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """The lower and the upper limit; None if they are unknown."""
-        return None if self.low is None or self.high is None else (self.low, self.high)
+        return None if self.bounds is None else self.bounds[1:]
 
     @property
     def bounds(self) -> tuple[float, float, float] | None:
