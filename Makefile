@@ -6,7 +6,7 @@ READY     := $(VENV)/.installed
 CONSUMERS := .venv-consumers
 SMOKE     := .venv-release
 
-.PHONY: demo test test-all consumers check release-check bench docs tutorial cli-reference clean
+.PHONY: demo test test-all consumers check release-check bench docs tutorial gallery cli-reference clean
 
 demo: $(BASE)  ## the whole workflow on handwritten digits: embed, select, train, report
 	$(BIN)/embedpipe demo --output demo
@@ -17,9 +17,10 @@ test: $(READY)  ## the tests that are not marked slow
 test-all: $(READY)  ## every test
 	$(BIN)/pytest
 
-consumers: $(CONSUMERS)/.installed  ## test that Label Studio, FiftyOne and datasets read the exports
+consumers: $(CONSUMERS)/.installed  ## test the exchange with Label Studio, FiftyOne, datasets and Avalanche
 	$(CONSUMERS)/bin/pytest tests/labels/exchange/test_consumers.py \
-		tests/labels/exchange/test_label_studio.py
+		tests/labels/exchange/test_label_studio.py tests/continual/test_avalanche.py \
+		tests/continual/test_avalanche_methods.py
 
 check: $(READY)  ## lint, format, types, layers, no circular imports, documentation
 	$(BIN)/ruff check .
@@ -51,6 +52,9 @@ docs: cli-reference  ## the documentation site, in build/site; open build/site/i
 tutorial: $(READY)  ## the tutorial, run again to renew its outputs
 	$(BIN)/python .ci/run_tutorial.py
 
+gallery: $(READY)  ## the pictures of reports and figures in the gallery; SOURCE=clothing-dataset-small.zip
+	$(BIN)/python docs/gallery.py $(if $(SOURCE),--source $(SOURCE))
+
 cli-reference: $(READY)  ## the pages of the commands, generated from the commands
 	$(BIN)/python -m embedpipe.cli.reference docs/reference/cli
 
@@ -68,7 +72,7 @@ $(READY): $(BASE)
 # A separate environment: these programs need other versions of many packages.
 $(CONSUMERS)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(CONSUMERS)
-	$(CONSUMERS)/bin/pip install --quiet --editable . pytest datasets label-studio fiftyone
+	$(CONSUMERS)/bin/pip install --quiet --editable ".[avalanche]" pytest datasets label-studio fiftyone
 	touch $@
 
 clean:

@@ -3,10 +3,14 @@
     python benchmarks/continual.py                     # all methods, on CIFAR-10 if available
     python benchmarks/continual.py --items 5000 --seeds 1                   # small
     python benchmarks/continual.py replay-1 replay-5 --epochs 1 2 5 10 20   # epochs of the peer
+    python benchmarks/continual.py sgd-naive sgd-replay gdumb ewc si lwf der agem   # equal training
+    python benchmarks/continual.py ewc si lwf der agem --stream skewed
 
 The peer is Avalanche (`pip install avalanche-lib`); without it, the script skips the benchmark. A
-stream has five experiences. Each experience has a fifth of the classes. The seed draws the order of
-the classes, the test rows (30 % of each class), the buffer, and the peer's initial weights and
+stream has five experiences. Each experience has a fifth of the classes. With `--stream skewed`, it
+has random shares of all classes (Dirichlet distribution with parameter 0.3), so that methods
+without a buffer have an effect. The seed draws the experiences, the test rows (30 % of each class
+or experience), the buffer, and the peer's initial weights and
 minibatches. embedpipe and the peer use the same float32 rows of unit length. They run in this
 process with the same number of threads (one thread with `OMP_NUM_THREADS=1`). After each
 experience, they are tested on all test rows. The time covers training and testing, but not the
@@ -38,7 +42,21 @@ Common parts and differences of the protocols:
   but inverts the covariance once for each minibatch. To invert it rarely, its minibatch is a whole
   experience.
 
-C, the learning rate and the momentum were chosen on these test rows with seed 0. Therefore the
+The other methods train the head `sgd`, and Avalanche's strategy of the same name trains
+`torch.nn.Linear`, with the same initial weights (zero), learning rate, momentum, batch size and
+epochs. The orders of the rows and the rows of the buffers are other random numbers. The column
+`equal` is the share of test rows with equal predictions after the last experience.
+
+- `sgd-naive`, `sgd-replay`, `gdumb`, `ewc`, `si`, `lwf`, `der`, `agem`: the buffers have 500 rows,
+  chosen by the same policy. A-GEM's buffers have 100 rows of each experience. Avalanche draws its
+  samples from every experience equally, embedpipe from the whole buffer.
+- `ewc`: the mini-batches for the importances are random in embedpipe. Avalanche takes them in the
+  order of the data, so the rows are in random order here. If they were sorted by class, Avalanche's
+  importances would be ten times as large.
+- `si`: Avalanche 0.6.0 stores views of the weights on a CPU, so that its penalty is zero. Here the
+  peer is corrected (`copy_weights`). Both train without momentum.
+
+C, the learning rates and the momentum were chosen on these test rows with seed 0. Therefore the
 accuracies compare the two implementations, but do not estimate the accuracy on new data.
 """
 
@@ -48,11 +66,12 @@ import argparse
 import importlib.util
 import logging
 import os
+import random
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +92,13 @@ EPSILON = 1e-4
 """The peer's shrinkage."""
 
 
+SGD_RATE, SGD_EPOCHS = 0.5, 5
+"""Learning rate and epochs of the methods that both libraries train by the same steps."""
+
+BUFFER, EACH = 500, 100
+"""Rows of the buffers of these methods, and rows of each experience for A-GEM."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A method of the comparison.
@@ -87,13 +113,43 @@ class Case:
         Size of the buffer, as a share of the training rows.
     epochs
         Numbers of epochs of the peer in an experience: the minimum for an accuracy equal to ours,
-        and the number with which the peer reaches the optimum.
+        and the number with which the peer reaches the optimum. For a case with a peer, the number
+        of epochs of both.
+    method
+        Our method, if both libraries train by the same steps.
+    peer, options
+        Name and options of Avalanche's strategy.
+    policy
+        Policy of our buffer.
+    momentum
+        Momentum of both, if they train by the same steps.
     """
 
     name: str
     head: str = f"logistic(C={C})"
     share: float = 0.0
     epochs: tuple[int, ...] = (1,)
+    method: str = ""
+    peer: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    policy: str = "random"
+    momentum: float = MOMENTUM
+
+
+def trained(
+    name: str,
+    method: str,
+    peer: str,
+    *,
+    policy: str = "random",
+    momentum: float = MOMENTUM,
+    **options: Any,
+) -> Case:
+    """Return a method that both libraries train by the same steps."""
+    return Case(
+        name, epochs=(SGD_EPOCHS,), method=method, peer=peer, options=options, policy=policy,
+        momentum=momentum,
+    )  # fmt: skip
 
 
 CASES = (
@@ -101,23 +157,39 @@ CASES = (
     Case("replay-1", share=0.01, epochs=(1, 20)),
     Case("replay-5", share=0.05, epochs=(1, 20)),
     Case("slda", head="slda"),
-)
+    trained("sgd-naive", "naive", "Naive"),
+    trained("sgd-replay", "replay", "Replay", policy="experience_balanced", mem_size=BUFFER),
+    trained("gdumb", "gdumb", "GDumb", policy="class_balanced", mem_size=BUFFER),
+    trained("ewc", "ewc(strength=100)", "EWC", ewc_lambda=100.0),
+    trained("si", "si(strength=100)", "SynapticIntelligence", momentum=0.0, si_lambda=100.0),
+    trained("lwf", "lwf(alpha=1, temperature=2)", "LwF", alpha=1.0, temperature=2.0),
+    trained(
+        "der", "der(alpha=0.5, beta=1)", "DER",
+        policy="class_balanced", mem_size=BUFFER, alpha=0.5, beta=1.0,
+    ),
+    trained("agem", "agem", "AGEM", patterns_per_exp=EACH, sample_size=64),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Times in seconds, and the accuracies on the five experiences after the last was learned."""
+    """Times in seconds, and the accuracies on the five experiences after the last was learned.
+
+    `predictions` are the classes of the test rows, empty if they are not compared.
+    """
 
     wall: float
     processors: float
     accuracies: np.ndarray
+    predictions: np.ndarray
 
     @classmethod
-    def of(cls, work: Callable[[], Any]) -> Outcome:
-        """Time a function that returns the accuracies."""
+    def of(cls, work: Callable[[], tuple[Any, Callable[[], Any]]]) -> Outcome:
+        """Time a function that returns the accuracies and a function for the predictions."""
         wall, processors = time.perf_counter(), time.process_time()
-        found = work()
-        return cls(time.perf_counter() - wall, time.process_time() - processors, np.asarray(found))
+        found, predict = work()
+        times = time.perf_counter() - wall, time.process_time() - processors
+        return cls(*times, np.asarray(found), np.asarray(predict()))
 
     @property
     def accuracy(self) -> float:
@@ -128,15 +200,23 @@ class Outcome:
 # Ours
 
 
-def ours(stream: Stream, case: Case, seed: int) -> Outcome:
+def ours(stream: Stream, case: Case, seed: int, epochs: int) -> Outcome:
     """Train on the stream with embedpipe, and test after each experience."""
-    more: dict[str, Any] = {"method": "naive"}
-    if case.share:
+    head, more = case.head, {"method": "naive"}
+    if case.method:
+        head = (
+            f"sgd(lr={SGD_RATE}, momentum={case.momentum}, schedule=constant, epochs={epochs}, "
+            f"batch_size={BATCH}, weight_decay=0.0, keep_optimiser=true)"
+        )
+        size = BUFFER if case.name != "agem" else EACH / stream.experiences[0].train.size
+        more = {"method": case.method, "policy": case.policy, "retain": size, "mix": "balanced"}
+    elif case.share:
         size = buffer_size(stream, case)
         more = {"method": "replay", "policy": "reservoir", "retain": size, "mix": "balanced"}
 
-    def learn() -> np.ndarray:
-        return ContinualLoop(stream, head=case.head, seed=seed, **more).fit().matrix[-1]
+    def learn() -> tuple[np.ndarray, Callable[[], Any]]:
+        loop = ContinualLoop(stream, head=head, seed=seed, **more).fit()
+        return loop.matrix[-1], lambda: loop.fitted.predict(stream.matrix[test_rows(stream)])
 
     return Outcome.of(learn)
 
@@ -160,49 +240,64 @@ def equal_shrinkage(stream: Stream) -> float:
 # The peer
 
 
-def theirs(stream: Stream, tensors: Any, case: Case, seed: int, epochs: int) -> Outcome:
+def theirs(stream: Stream, case: Case, seed: int, epochs: int) -> Outcome:
     """Train and test with Avalanche."""
     import torch
 
-    scenario = scenario_of(stream, tensors)
+    benchmark = stream.to_avalanche()
     torch.manual_seed(seed)
+    random.seed(seed)
 
-    def learn() -> list[float]:
-        strategy = slda(stream) if case.name == "slda" else linear(stream, case, epochs)
-        for experience in scenario.train_stream:
+    def learn() -> tuple[list[float], Callable[[], Any]]:
+        if case.peer:
+            strategy = baseline(stream, case, epochs)
+        else:
+            strategy = slda(stream) if case.name == "slda" else linear(stream, case, epochs)
+        for experience in benchmark.train_stream:
             strategy.train(experience)
-            found = strategy.eval(scenario.test_stream)
+            found = strategy.eval(benchmark.test_stream)
         names = [name for name in found if name.startswith("Top1_Acc_Exp/eval_phase/test")]
-        return [found[name] for name in sorted(names)]
+        return [found[name] for name in sorted(names)], lambda: predictions(strategy)
+
+    def predictions(strategy: Any) -> Any:
+        if not case.peer:
+            return []
+        tested = torch.from_numpy(np.array(stream.matrix[test_rows(stream)]))
+        return strategy.model(tested).argmax(dim=1).numpy()
 
     return Outcome.of(learn)
 
 
-def scenario_of(stream: Stream, tensors: Any) -> Any:
-    """Return the stream as a benchmark of Avalanche."""
+def baseline(stream: Stream, case: Case, epochs: int) -> Any:
+    """Return Avalanche's strategy for a method that both libraries train by the same steps."""
+    import avalanche.training
     import torch
-    from avalanche.benchmarks import benchmark_from_datasets, with_task_labels
-    from avalanche.benchmarks.utils import AvalancheDataset, ConstantSequence, DataAttribute
+    from avalanche.training.plugins.synaptic_intelligence import SynapticIntelligencePlugin
+    from avalanche.training.supervised.der import DER
 
-    codes = torch.from_numpy(stream.codes)
-
-    def dataset(rows: np.ndarray) -> Any:
-        targets = codes[rows]
-        tasks = ConstantSequence(0, len(rows))
-        return AvalancheDataset(
-            [torch.utils.data.TensorDataset(tensors[rows], targets)],
-            data_attributes=[
-                DataAttribute(targets.tolist(), "targets"),
-                DataAttribute(tasks, "targets_task_labels", use_in_getitem=True),
-            ],
-        )
-
-    return with_task_labels(
-        benchmark_from_datasets(
-            train=[dataset(each.train) for each in stream.experiences],
-            test=[dataset(each.test) for each in stream.experiences],
-        )
+    head = torch.nn.Linear(stream.matrix.shape[1], stream.n_classes)
+    for parameter in head.parameters():
+        torch.nn.init.zeros_(parameter)
+    SynapticIntelligencePlugin.extract_weights = staticmethod(copy_weights)
+    maker = DER if case.peer == "DER" else getattr(avalanche.training, case.peer)
+    return maker(
+        model=head,
+        optimizer=torch.optim.SGD(head.parameters(), lr=SGD_RATE, momentum=case.momentum),
+        criterion=torch.nn.CrossEntropyLoss(),
+        train_mb_size=BATCH,
+        train_epochs=epochs,
+        eval_mb_size=2048,
+        evaluator=evaluator(),
+        **case.options,
     )
+
+
+def copy_weights(model: Any, target: Any, excluded: Any) -> None:
+    """Store copies of the weights for SI; the method of Avalanche 0.6.0 stores views on a CPU."""
+    from avalanche.training.plugins.synaptic_intelligence import SynapticIntelligencePlugin
+
+    for name, value in SynapticIntelligencePlugin.allowed_parameters(model, excluded):
+        target[name].data = value.detach().flatten().clone()
 
 
 def linear(stream: Stream, case: Case, epochs: int) -> Any:
@@ -264,25 +359,32 @@ def evaluator() -> Any:
 # Both
 
 
-def stream_of(matrix: np.ndarray, codes: np.ndarray, seed: int) -> Stream:
-    """Return a stream whose experiences have different classes, in an order drawn by `seed`."""
-    K = int(codes.max()) + 1
+def stream_of(matrix: np.ndarray, codes: np.ndarray, seed: int, kind: str = "classes") -> Stream:
+    """Return a stream whose experiences have different classes, or different class shares."""
+    K, rng = int(codes.max()) + 1, np.random.default_rng(seed)
+    if kind == "skewed":
+        shares = rng.dirichlet(np.full(EXPERIENCES, 0.3), size=K)  # (K, T) of each class
+        ends = np.cumsum(shares, axis=1)[codes]  # (n, T)
+        buckets = (rng.random(len(codes))[:, None] > ends[:, :-1]).sum(axis=1)  # (n,)
+        return Stream.from_arrays(matrix, codes, buckets, seed=seed, name=kind)
     place = np.empty(K, dtype=np.int64)  # the experience of each class
-    place[np.random.default_rng(seed).permutation(K)] = np.arange(K) * EXPERIENCES // K
-    return Stream.from_arrays(matrix, codes, place[codes], seed=seed, name="classes")
+    place[rng.permutation(K)] = np.arange(K) * EXPERIENCES // K
+    return Stream.from_arrays(matrix, codes, place[codes], seed=seed, name=kind)
+
+
+def test_rows(stream: Stream) -> np.ndarray:
+    return np.concatenate([each.test for each in stream.experiences])
 
 
 def buffer_size(stream: Stream, case: Case) -> int:
     return round(case.share * sum(each.train.size for each in stream.experiences))
 
 
-def compare(
-    stream: Stream, tensors: Any, case: Case, seed: int, epochs: int = 1
-) -> tuple[Outcome, Outcome]:
+def compare(stream: Stream, case: Case, seed: int, epochs: int = 1) -> tuple[Outcome, Outcome]:
     """Return our outcome and the peer's on a stream."""
     if case.name == "slda":
         case = replace(case, head=f"slda(shrinkage={equal_shrinkage(stream)})")
-    return ours(stream, case, seed), theirs(stream, tensors, case, seed, epochs)
+    return ours(stream, case, seed, epochs), theirs(stream, case, seed, epochs)
 
 
 def line(name: str, epochs: int, pairs: list[tuple[Outcome, Outcome]]) -> str:
@@ -292,10 +394,19 @@ def line(name: str, epochs: int, pairs: list[tuple[Outcome, Outcome]]) -> str:
     busy = np.array([[one.processors for one in pair] for pair in pairs]).mean(axis=0)  # (2,)
     apart = accuracies[:, 1] - accuracies[:, 0]  # (s,)
     return (
-        f"{name:<9} {epochs:>6}   {spread(accuracies[:, 0])}   "
+        f"{name:<10} {epochs:>6}   {spread(accuracies[:, 0])}   "
         f"{spread(accuracies[:, 1])}   {spread(apart, error=True)}   "
-        f"{wall[0]:6.2f} {wall[1]:10.2f}   {wall[1] / wall[0]:5.1f} x ({busy[1] / busy[0]:5.1f} x)"
+        f"{equal(pairs)}   {wall[0]:6.2f} {wall[1]:10.2f}   {wall[1] / wall[0]:5.1f} x "
+        f"({busy[1] / busy[0]:5.1f} x)"
     )
+
+
+def equal(pairs: list[tuple[Outcome, Outcome]]) -> str:
+    """Return the share of test rows with equal predictions, as text."""
+    if not pairs[0][1].predictions.size:
+        return "     –"
+    shares = [float((own.predictions == other.predictions).mean()) for own, other in pairs]
+    return f"{100 * float(np.mean(shares)):4.1f} %"
 
 
 def spread(values: np.ndarray, *, error: bool = False) -> str:
@@ -308,8 +419,8 @@ def spread(values: np.ndarray, *, error: bool = False) -> str:
 
 
 TITLE = """
-                   final accuracy, % (mean ± sd)   difference      seconds of a stream
-method    epochs   ours            Avalanche       (mean ± se)       ours  Avalanche   ratio"""
+                    final accuracy, % (mean ± sd)   difference              seconds of a stream
+method     epochs   ours            Avalanche       (mean ± se)     equal     ours  Avalanche"""
 
 
 def main() -> int:
@@ -326,26 +437,23 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         found, codes, origin = load(Path(folder), arguments)
         rows = np.random.default_rng(0).permutation(len(found))[: arguments.items]
-        rows.sort()
         matrix, codes = np.array(found[rows], dtype=np.float32), codes[rows]
     print(
         f"{origin}: {matrix.shape[0]:,} rows, {matrix.shape[1]:,} dimensions, "
         f"{os.cpu_count()} CPUs, "
         f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}, "
-        f"{arguments.seeds} seed(s)"
+        f"{arguments.seeds} seed(s), stream {arguments.stream}"
     )
-    tensors = torch.from_numpy(unit(matrix))
+    matrix = unit(matrix)
     few = np.random.default_rng(0).permutation(len(matrix))[:500]
-    compare(stream_of(matrix[few], codes[few], 0), tensors[few], CASES[0], 0)  # a warm-up
-    streams = [stream_of(matrix, codes, seed) for seed in range(arguments.seeds)]
+    compare(stream_of(matrix[few], codes[few], 0), CASES[0], 0)  # a warm-up
+    streams = [stream_of(matrix, codes, seed, arguments.stream) for seed in range(arguments.seeds)]
     print(TITLE)
     for case in CASES:
         if case.name not in (arguments.methods or [case.name]):
             continue
         for epochs in case.epochs if case.name == "slda" else arguments.epochs or case.epochs:
-            pairs = [
-                compare(each, tensors, case, seed, epochs) for seed, each in enumerate(streams)
-            ]
+            pairs = [compare(each, case, seed, epochs) for seed, each in enumerate(streams)]
             print(line(case.name, epochs, pairs))
     print(f"load {os.getloadavg()[0]:.1f} at the end")
     return 0
@@ -358,6 +466,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--embeddings", type=Path, help="an .npy file with an (n, d) matrix")
     parser.add_argument("--labels", type=Path, help="an .npy file with the (n,) labels of the rows")
     parser.add_argument("--items", type=int, help="number of random rows [default: all]")
+    parser.add_argument(
+        "--stream", choices=("classes", "skewed"), default="classes",
+        help="experiences with different classes, or with different shares of all classes",
+    )  # fmt: skip
     parser.add_argument("--seeds", type=int, default=3, help="number of streams")
     parser.add_argument("--epochs", type=int, nargs="*", help="numbers of epochs of the peer")
     arguments = parser.parse_args()

@@ -1,139 +1,224 @@
 """The error of the expected accuracy: the tables of docs/benchmarks/expected-accuracy.md.
 
-    python benchmarks/expected_accuracy.py clothing --source clothing-dataset-small.zip
-    python benchmarks/expected_accuracy.py digits
-    python benchmarks/expected_accuracy.py cifar10 --source cifar10-images.zip --pool 4000
+    python benchmarks/expected_accuracy.py --sources DIR              # all spaces, four strategies
+    python benchmarks/expected_accuracy.py clothing-lite2 tuning --sources DIR --strategies auto
+    python benchmarks/expected_accuracy.py --show                     # from the stored results
 
-Each run draws a random pool: 80 % of the training split, or `--pool` images of it. The strategy
-chooses 20 images in each round, and they get the labels of the dataset. In every round, the
-expected accuracy is compared with the share of right predictions for the rest of the pool, the
-images without a label. The estimate does not use the dataset's labels of the rest.
+Spaces are names of `benchmarks/spaces.py`, or the roles tuning, reporting and seen-before. For each
+seed, the pool is a random 80 % of the candidates. A strategy chooses 20 images in each round, and
+they get the labels of the dataset. The expected accuracy is compared with the share of right
+predictions for the rest of the pool, the images without a label. Rounds count from 40 labels on.
+The estimate does not use the labels of the rest.
+
+Runs are stored in the workspace and shared with `benchmarks/labels.py`. The estimates are written
+to one Parquet file. New rows replace those of the same space, strategy and head.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from typing import NamedTuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from common import without_slowing_settings
+from labels import BATCH, head_in, strategy_in
+from spaces import SPACES, Space, add_source_options, problem_of, spaces_of
 
-import embedpipe as ep
-from embedpipe.active import Problem
+from embedpipe._loops.fitting import Batch, Trainer, joined, run_head
+from embedpipe._workspace import Workspace
+from embedpipe.active import Problem, RunFolder
+from embedpipe.active.expected import expected_of_candidates
+from embedpipe.experiments import Experiment
 
+STRATEGIES = ("auto", "margin", "typiclust")
+"""Default strategies; random selection is always added."""
 
-class Estimate(NamedTuple):
-    """Three estimates of the accuracy on the rest of the pool, and the measured one, in per cent.
+ROUNDS = 14
+"""Rounds after the first one: up to 300 labels."""
 
-    `truth` is the measured accuracy. `low` and `high` are the interval of `expected`.
-    """
+LEAST_LABELS = 40
+"""Labels from which rounds count."""
 
-    labelled: int
-    truth: float
-    expected: float
-    low: float
-    high: float
-    cross_validated: float
-    confidence: float
+SHOWN = (40, 60, 100, 200, 300)
+"""Numbers of labels in the table by number of labels."""
+
+RESULTS = Path(__file__).parents[1] / "docs/benchmarks/results/expected-accuracy.parquet"
+
+SCHEMA = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("space", "strategy", "head")),
+        *(pa.field(name, pa.int32()) for name in ("seed", "labelled")),
+        *(
+            pa.field(name, pa.float32())
+            for name in ("truth", "expected", "low", "high", "cross_validated", "class_error")
+        ),
+    ]
+)
+"""One row for each round, with accuracies from 0 to 1: the measured one on the rest, the expected
+one, the limits of its interval, and the cross-validated one on the labelled images. For the last
+round also the mean absolute error of the expected accuracies of the classes, see `class_error`."""
+
+LEAST_ROWS = 20
+"""Images of a class in the rest from which its accuracy is compared."""
 
 
 def main() -> int:
     arguments = parse()
-    embeddings = ep.embed(
-        ep.load_dataset(arguments.dataset, source=arguments.source), workspace=arguments.workspace
-    )
-    for strategy in arguments.strategies:
-        runs = []
-        for seed in range(arguments.seed_offset, arguments.seed_offset + arguments.seeds):
-            runs.append(run_loop(embeddings, strategy, seed, arguments))
-            print(f"{strategy}: run {len(runs)} of {arguments.seeds}", end="\r", file=sys.stderr)
-        show(f"{arguments.dataset}, `{strategy}`, {arguments.seeds} runs", runs, arguments.shown)
-    return 0
+    failed = False
+    if not arguments.show:
+        for space in arguments.spaces:
+            failed |= run(space, arguments)
+    names = [space.name for space in arguments.spaces]
+    rows = [row for row in pq.read_table(arguments.results).to_pylist() if row["space"] in names]
+    show(rows)
+    return int(failed)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("dataset")
-    parser.add_argument("--source")
-    parser.add_argument("--workspace")
-    parser.add_argument("--strategies", nargs="*", default=["auto"])
+    add_source_options(parser)
+    parser.add_argument("--strategies", nargs="*", default=list(STRATEGIES))
+    parser.add_argument("--heads", nargs="*", default=["auto"])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--seed-offset", type=int, default=0)
-    parser.add_argument("--pool", type=int, help="images in the pool, in place of 80 %%")
-    parser.add_argument("--labels", type=int, default=300)
-    parser.add_argument("--shown", type=int, nargs="*", default=[40, 60, 100, 200, 300])
-    return parser.parse_args()
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="Parquet file")
+    parser.add_argument("--show", action="store_true", help="print stored results, run nothing")
+    arguments = parser.parse_args()
+    arguments.spaces = spaces_of(arguments.spaces)
+    return arguments
 
 
-def run_loop(
-    embeddings: ep.Embeddings, strategy: str, seed: int, arguments: argparse.Namespace
-) -> list[Estimate]:
-    """Run one loop; return the estimates of its rounds from 40 labels on."""
-    problem = pool_of(embeddings, seed, arguments.pool)
-    initial = "typiclust" if ep.strategies.get_strategy(strategy).needs_labels else strategy
-    loop = ep.ActiveLoop(
-        problem, strategy=strategy, initial=initial, initial_size=20, batch_size=20, seed=seed
+def run(space: Space, arguments: argparse.Namespace) -> bool:
+    """Run the loops of a space and store their estimates; return whether a run failed."""
+    print(space.name, file=sys.stderr)
+    workspace = Workspace(arguments.workspace)
+    strategies = {strategy_in(space, name): name for name in [*arguments.strategies, "random"]}
+    heads = {head_in(space, name): name for name in arguments.heads}
+    problem = problem_of(space, arguments.sources, workspace)
+    experiment = Experiment(
+        {space.name: problem},
+        strategies=list(strategies),
+        heads=list(heads),
+        seeds=list(range(arguments.seed_offset, arguments.seed_offset + arguments.seeds)),
+        initial_size=BATCH,
+        batch_size=BATCH,
+        rounds=ROUNDS,
+        upper_baseline=False,
+        workspace=workspace,
     )
-    found = []
-    for record in loop.run(rounds=arguments.labels // 20 - 1):
-        if record.labelled < 40 or record.expected_accuracy is None:
-            continue
-        assert record.expected_accuracy_ci is not None
-        rest = np.setdiff1d(problem.candidates, loop.labelled()[0])
-        probabilities = loop.predict_proba(problem.matrix[rest])  # (r, C)
-        predicted = loop.classes_[probabilities.argmax(axis=1)]  # (r,)
-        shares = (
-            np.mean(predicted == problem.oracle.every_label(rest)),
-            record.expected_accuracy,
-            *record.expected_accuracy_ci,
-            record.advice["cv_accuracy"],
-            probabilities.max(axis=1).mean(),
-        )
-        found.append(Estimate(record.labelled, *(100 * float(share) for share in shares)))
-    return found
-
-
-def pool_of(embeddings: ep.Embeddings, seed: int, size: int | None) -> Problem:
-    """Return a problem whose candidates are a random part of the training split."""
-    whole = Problem.of(embeddings, seed)
-    rows = np.random.default_rng([seed, 0x5AFE]).permutation(whole.candidates)
-    labels = [item.label for item in embeddings.items]
-    return Problem.from_arrays(
-        embeddings.matrix,
-        labels,
-        rows[: size or round(0.8 * rows.size)],
-        identity=[embeddings.digest.encode()],
+    results = experiment.run(
+        workers=arguments.workers, progress=lambda now: print(now, end="\r", file=sys.stderr)
     )
+    for failure in results.failures:
+        print(failure, file=sys.stderr)
+    rows = []
+    for row in results.table.to_pylist():
+        if row["labelled"] >= LEAST_LABELS and row["expected_accuracy"] is not None:
+            found = estimate(row)
+            if row["round"] == ROUNDS:
+                pool = problem.subsampled(experiment.pool_share, row["seed"])
+                folder = RunFolder(workspace.runs / row["run_id"])
+                found["class_error"] = class_error(pool, folder, row["head"], row["seed"])
+            names = {"strategy": strategies[row["strategy"]], "head": heads[row["head"]]}
+            rows.append({"space": space.name, **found, **names})
+    write(rows, arguments.results)
+    return bool(results.failures)
 
 
-def show(title: str, runs: list[list[Estimate]], shown: list[int]) -> None:
-    """Print a row for each number of labels, and a row for all rounds."""
-    print(f"\n{title}\n")
+def estimate(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of a round without the names and the class error."""
+    low, high = row["expected_accuracy_ci"]
+    return {
+        "seed": row["seed"],
+        "labelled": row["labelled"],
+        "truth": row["rest_accuracy"],
+        "expected": row["expected_accuracy"],
+        "low": low,
+        "high": high,
+        "cross_validated": json.loads(row["advice"])["cv_accuracy"],
+    }
+
+
+def class_error(problem: Problem, folder: RunFolder, head: str, seed: int) -> float:
+    """Return the mean absolute error of the expected accuracies of the classes after a run.
+
+    It is a mean over the classes with at least 20 images in the rest of the pool.
+    """
+    batch = joined([Batch(record.rows, record.labels) for record in folder.read()])
+    none = np.array([], dtype=np.str_)
+    trainer = Trainer(run_head(head, seed), problem.matrix, problem.candidates, none, seed=seed)
+    fitted = trainer.fit(trainer.fresh(), batch)
+    expected = expected_of_candidates(trainer, fitted, trainer.held_out(fitted, batch), batch)
+    rest = np.setdiff1d(problem.candidates, batch.rows)
+    truth = problem.oracle.every_label(rest)
+    right = fitted.predict(problem.matrix[rest]) == truth
+    errors = [
+        abs(found.share - right[truth == label].mean())
+        for label, found in expected.per_class.items()
+        if found.share is not None and np.sum(truth == label) >= LEAST_ROWS
+    ]
+    return float(np.mean(errors))
+
+
+def write(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write rows; they replace rows of the same spaces, strategies and heads."""
+    table = pa.Table.from_pylist(rows, SCHEMA)
+    if path.exists():
+        new = {(row["space"], row["strategy"], row["head"]) for row in table.to_pylist()}
+        old = [
+            row
+            for row in pq.read_table(path).to_pylist()
+            if (row["space"], row["strategy"], row["head"]) not in new
+        ]
+        table = pa.concat_tables([pa.Table.from_pylist(old, SCHEMA), table])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    order = [(name, "ascending") for name in SCHEMA.names[:5]]
+    pq.write_table(table.sort_by(order), path, compression="zstd")
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Print tables: all rounds by role, by number of labels, and by space for each strategy."""
+    role = {name: space.role for name, space in SPACES.items()}
+    print_table("spaces, strategy", rows, lambda row: (role[row["space"]], row["strategy"]))
+    some = [row for row in rows if row["labelled"] in SHOWN]
+    print_table("spaces, labels", some, lambda row: (role[row["space"]], row["labelled"]))
+    for strategy in dict.fromkeys(row["strategy"] for row in rows):
+        own = [row for row in rows if row["strategy"] == strategy]
+        print_table(f"space, `{strategy}`", own, lambda row: (row["space"],))
+
+
+def print_table(
+    title: str, rows: list[dict[str, Any]], key: Callable[[dict[str, Any]], tuple[Any, ...]]
+) -> None:
+    """Print a row for each group of rows with equal keys, in per cent."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
     print(
-        "| labels | truth | expected | error | within 5 | interval | inside | "
-        "cross-validation (error) | confidence (error) |"
+        f"\n| {title} | truth | expected | error | within 5 | interval | inside | class error | "
+        "cross-validation (error) |"
     )
     print("| --- |" + " --- |" * 8)
-    every = [estimate for run in runs for estimate in run]
-    for labels in shown:
-        found = [estimate for estimate in every if estimate.labelled == labels]
-        if found:
-            print_row(str(labels), found)
-    print_row("all rounds", every)
-
-
-def print_row(name: str, found: list[Estimate]) -> None:
-    _, truth, expected, low, high, crossed, confidence = np.array(found).T
-    errors = [np.abs(each - truth) for each in (expected, crossed, confidence)]
-    inside = (low <= truth) & (truth <= high)
-    print(
-        f"| {name} | {truth.mean():.1f} | {expected.mean():.1f} | {errors[0].mean():.1f} | "
-        f"{100 * np.mean(errors[0] <= 5):.0f} % | ± {(high - low).mean() / 2:.1f} | "
-        f"{100 * inside.mean():.0f} % | {crossed.mean():.1f} ({errors[1].mean():.1f}) | "
-        f"{confidence.mean():.1f} ({errors[2].mean():.1f}) |",
-        flush=True,
-    )
+    for name, group in groups.items():
+        values = [[row[column] for column in SCHEMA.names[5:]] for row in group]
+        truth, expected, low, high, crossed, classes = 100 * np.array(values, dtype=float).T
+        error = np.abs(expected - truth)
+        inside = (low <= truth) & (truth <= high)
+        known = classes[~np.isnan(classes)]
+        print(
+            f"| {', '.join(map(str, name))} | {truth.mean():.1f} | {expected.mean():.1f} | "
+            f"{error.mean():.1f} | {100 * np.mean(error <= 5):.0f} % | "
+            f"± {(high - low).mean() / 2:.1f} | {100 * inside.mean():.0f} % | "
+            f"{f'{known.mean():.1f}' if known.size else '–'} | "
+            f"{np.nanmean(crossed):.1f} ({np.nanmean(np.abs(crossed - truth)):.1f}) |"
+        )
 
 
 if __name__ == "__main__":

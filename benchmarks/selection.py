@@ -10,6 +10,8 @@ Parts:
 - `coreset`, `badge`: compared with plain NumPy loops that read the matrix once for each pick. The
   time of scikit-activeml's core-set (`pip install '.[bench]'`) is extrapolated from fewer picks.
 - `typical`: `typiclust` and `probcover`, compared with scikit-activeml.
+- `cells`: the share of distances that greedy k-center estimates with the bounds of embedpipe, and
+  with the cells of the FAISS index and the triangle inequality.
 - `table`: time and memory of every strategy, each in its own process.
 
 Core-set picks are compared with greedy k-center in float64. The exit status is 1 if a pick differs,
@@ -34,7 +36,8 @@ from peers import HAVE_SKACTIVEML, first_wrong_pick, plain_badge, plain_coreset,
 
 from embedpipe.errors import SelectionError
 from embedpipe.heads import LogisticHead
-from embedpipe.index import METRICS, Index
+from embedpipe.index import METRICS, FarthestFirst, Index, vectors_of
+from embedpipe.index.vectors import Vectors
 from embedpipe.strategies import Pool, Selection, get_strategy, strategies
 
 LABELLED, BATCH = 500, 100
@@ -43,7 +46,7 @@ LABELLED, BATCH = 500, 100
 SMALL = 5_000
 """Number of items for scikit-activeml's TypiClust and ProbCover."""
 
-PARTS = ("coreset", "badge", "typical", "table")
+PARTS = ("coreset", "cells", "badge", "typical", "table")
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ def main() -> int:
         print(f"{problem.origin}: {n:,} vectors, {d:,} dimensions, {os.cpu_count()} CPUs")
         if "coreset" in arguments.only:
             failed |= bench_coreset(np.array(problem.matrix), arguments.picks)
+        if "cells" in arguments.only:
+            bench_cells(np.array(problem.matrix))
         if "badge" in arguments.only:
             bench_badge(np.array(problem.matrix), problem.labels)
         if "typical" in arguments.only:
@@ -142,6 +147,69 @@ def bench_coreset(matrix: np.ndarray, counts: list[int]) -> bool:
             slow = timed(skactiveml, "CoreSet", matrix, few)[0] * picks / few
             print(f"  scikit-activeml   {slow:8.2f} s  {slow / ours:6.1f} x  (from {few} picks)")
     return failed
+
+
+def bench_cells(matrix: np.ndarray, picks: int = 300, labelled: int = 5_000) -> None:
+    """Print shares of estimated distances, and times with many labels."""
+    n, d = matrix.shape
+    plane = np.random.default_rng(0).standard_normal((n, 2)) @ np.eye(2, d)
+    print(f"\ngreedy k-center, {picks:,} picks: estimated distances, as a share of all")
+    for name, vectors in (("these vectors", matrix), ("a plane", plane.astype(np.float32))):
+        for metric in METRICS if vectors is matrix else ("euclidean",):
+            first = int(select(f"coreset(metric={metric})", Pool(vectors), 1).rows[0])
+            items = np.delete(np.arange(n), first)
+            search = FarthestFirst(vectors_of(vectors, metric), items, np.array([first]))
+            chosen = [first]
+            while len(chosen) < picks:
+                at = search.farthest().position
+                search.add(at)
+                chosen.append(int(items[at]))
+            share = touched_by_cells(vectors_of(vectors, metric), metric, np.array(chosen))
+            print(
+                f"  {name:<14}{metric:<10} bounds {search.compared / n / picks:7.2%}   "
+                f"cells {share:7.2%}"
+            )
+    import faiss
+
+    rows = np.sort(np.random.default_rng(0).permutation(n)[:labelled])
+    ours, _ = timed(select, "coreset(metric=euclidean)", Pool(matrix, labelled=rows), 100)
+    search, _ = timed(faiss.knn, matrix, matrix[rows], 1)
+    print(f"100 picks from {labelled:,} labels: {ours:.2f} s; a FAISS search alone {search:.2f} s")
+
+
+def touched_by_cells(vectors: Vectors, metric: str, chosen: np.ndarray) -> float:
+    """Return the share of distances to members of cells that a new centre may be near to.
+
+    A cell is left out if the distance of the centre to the mean of the cell, minus the radius of
+    the cell, is at least the largest distance of a member to its nearest centre.
+    """
+    plain = (
+        np.asarray(vectors) if metric == "euclidean" else vectors.narrow(np.arange(len(vectors)))
+    )
+    index = Index(plain)
+    plain, cells = plain[index.rows], index.cells()
+    order = np.argsort(cells.labels, kind="stable")
+    plain, labels = plain[order], cells.labels[order]
+    starts = labels.searchsorted(np.arange(cells.sizes.size))
+    means = np.add.reduceat(plain, starts, axis=0, dtype=np.float64) / cells.sizes[:, None]
+    means = means.astype(np.float32)
+    norms, sizes = np.square(plain).sum(axis=1), np.square(means).sum(axis=1)
+    radii = np.array(
+        [
+            np.linalg.norm(plain[start:stop] - mean, axis=1).max()
+            for start, stop, mean in zip(starts, [*starts[1:], len(plain)], means, strict=True)
+        ]
+    )
+    nearest, touched = np.full(len(plain), np.inf), 0
+    place = np.empty(len(plain), dtype=np.int64)
+    place[order] = np.arange(len(plain))
+    for at in place[index.find(chosen)]:
+        away = np.sqrt(np.maximum(sizes + norms[at] - 2 * means @ plain[at], 0))
+        near = away - radii < np.maximum.reduceat(nearest, starts)
+        touched += cells.sizes[near].sum()
+        squared = norms + norms[at] - 2 * plain @ plain[at]
+        np.minimum(nearest, np.sqrt(np.maximum(squared, 0)), out=nearest)
+    return touched / len(plain) / chosen.size
 
 
 def plain_loop(matrix: np.ndarray, metric: str, picks: int, first: int) -> list[int]:

@@ -123,6 +123,7 @@ def grid(arguments: argparse.Namespace, **changes: object) -> Experiment:
         "strategies": arguments.strategies,
         "initials": ["typiclust"],
         "seeds": arguments.seeds,
+        "pool_share": 1,
         "initial_size": arguments.batch_size,
         "batch_size": arguments.batch_size,
         "rounds": arguments.rounds,

@@ -1,10 +1,9 @@
-"""Make the pictures of the documentation: the labelling page and the reports.
+"""Make the pictures of the labelling page; `docs/gallery.py` makes those of the reports.
 
     python docs/screenshots.py clothing-dataset-small.zip [FOLDER]
 
 The labelling page shows photos of the clothing dataset with their labels, some of them wrong.
-With FOLDER, the script instead writes every view there, in three widths, light and dark. The
-reports are those of the digits.
+With FOLDER, the script instead writes every view there, in three widths, light and dark.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import io
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -36,15 +34,6 @@ WIDTHS, HEIGHT, GAP = (1280, 420), 800, 8
 REVIEWED_WIDTHS = (1280, 768, 420)
 PANEL_WIDTH = 860  # below this width in pixels, a key shows the panel
 SMALLER = 1024, 640
-REPORTS = {
-    "report": ("demo", "--output", "."),
-    "picks": ("select", "digits", "-n", "40", "--strategy", "typiclust", "--groups", "14",
-              "--report", "picks.html"),
-    "comparison": ("compare", "digits", "--strategies", "auto,margin,coreset",
-                   "--initials", "typiclust", "--initial-size", "20", "--batch-size", "20",
-                   "--rounds", "10", "--seeds", "10", "--output", "comparison.html"),
-}  # fmt: skip
-"""Commands that write the reports, by the names of the pictures and of their pages."""
 
 
 def main() -> None:
@@ -76,8 +65,6 @@ def main() -> None:
                 side_by_side([shots[key][name] for key in shots], IMAGES / f"label-all-{name}.png")
             for name in ("single", "grid", "map"):
                 save(shots[WIDTHS[0], "light"][name].resize(SMALLER), IMAGES / f"label-{name}.png")
-            for name, words in REPORTS.items():
-                save_report(browser, Path(folder), name, words)
             browser.close()
         server.stop()
 
@@ -198,15 +185,6 @@ def views(browser: Any, url: str, width: int, scheme: str, photo: bytes) -> dict
     take("trial", "() => document.querySelector('#trial-answer li')")
     context.close()
     return found
-
-
-def save_report(browser: Any, folder: Path, name: str, words: tuple[str, ...]) -> None:
-    """Run a command, and save a picture of the top of its report."""
-    subprocess.run([sys.executable, "-m", "embedpipe", *words], cwd=folder, check=True)
-    page = browser.new_page(viewport={"width": 1100, "height": 1150})
-    page.goto((folder / f"{name}.html").as_uri())
-    page.screenshot(path=IMAGES / f"{name}.png")
-    page.close()
 
 
 def side_by_side(pictures: list[Image.Image], path: Path) -> None:

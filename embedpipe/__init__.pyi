@@ -44,9 +44,11 @@ from .continual import (
     ContinualLoop as ContinualLoop,
     ContinualOptions as ContinualOptions,
     ExperienceRecord as ExperienceRecord,
+    Method as Method,
     Policy as Policy,
     Stream as Stream,
     continual_metrics as continual_metrics,
+    get_method as get_method,
     get_policy as get_policy,
 )
 from .datasets import (
@@ -60,6 +62,7 @@ from .embedding import (
     Embeddings as Embeddings,
     EmbedOptions as EmbedOptions,
     EmbedReport as EmbedReport,
+    StageProfile as StageProfile,
     embed as embed,
 )
 from .experiments import (
@@ -70,6 +73,7 @@ from .experiments import (
     Results as Results,
 )
 from .heads import (
+    AutoHead as AutoHead,
     FeCAMHead as FeCAMHead,
     Head as Head,
     KNNHead as KNNHead,
@@ -79,20 +83,29 @@ from .heads import (
     NearestMeanHead as NearestMeanHead,
     RandomProjectionRidgeHead as RandomProjectionRidgeHead,
     RidgeHead as RidgeHead,
+    SGDHead as SGDHead,
     SLDAHead as SLDAHead,
+    UnlabelledRows as UnlabelledRows,
     get_head as get_head,
     load_head as load_head,
     save_head as save_head,
 )
-from .index import Index as Index
+from .index import Index as Index, ShardedMatrix as ShardedMatrix
 from .labelling import LabellingSession as LabellingSession
 from .labels import LabelLog as LabelLog, read_labels as read_labels, write_labels as write_labels
 from .reports import (
     ReportData as ReportData,
     comparison_of as comparison_of,
+    data_report_of as data_report_of,
+    plot_active_learning_results as plot_active_learning_results,
+    plot_active_learning_results_many as plot_active_learning_results_many,
+    plot_comparison as plot_comparison,
+    plot_replay as plot_replay,
     replay_of as replay_of,
     report_of as report_of,
+    show_images as show_images,
     write_comparison as write_comparison,
+    write_data_report as write_data_report,
     write_figure as write_figure,
     write_replay as write_replay,
     write_replay_figure as write_replay_figure,

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
+import io
+import json
 import os
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ._storage import ObjectPath, StoredPath
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,8 +51,12 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomically(path: Path, data: bytes, *, overwrite: bool = True, mode: int = 0o666) -> bool:
+def write_atomically(
+    path: StoredPath, data: bytes, *, overwrite: bool = True, mode: int = 0o666
+) -> bool:
     """Write `data` to `path` completely or not at all; return false if an existing file is kept."""
+    if isinstance(path, ObjectPath):
+        return path.write(data, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary_file(path) as temporary:
         with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
@@ -96,9 +103,11 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_parquet(path: StoredPath, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a Parquet file; raise ArrowInvalid if it is damaged, OSError if it is unreadable."""
-    with path.open("rb") as file, _parquet(file) as opened:
+    whole = isinstance(path, ObjectPath) and columns is None  # one request instead of several
+    source = io.BytesIO(path.read_bytes()) if whole else path.open("rb")
+    with source as file, _parquet(file) as opened:
         if columns is not None and (missing := set(columns) - set(opened.schema_arrow.names)):
             raise _invalid(f"it has no column {sorted(missing)[0]!r}")
         return opened.read(columns=columns, use_threads=False)
@@ -110,7 +119,7 @@ def count_rows(path: Path) -> int:
         return int(opened.metadata.num_rows)
 
 
-def write_parquet(path: Path, table: pa.Table, compression: str = "snappy") -> None:
+def write_parquet(path: StoredPath, table: pa.Table, compression: str = "snappy") -> None:
     """Write a Parquet file with checksums, atomically."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -145,25 +154,69 @@ def _invalid(reason: str) -> Exception:
     return pa.ArrowInvalid(reason)  # type: ignore[no-any-return]
 
 
-def open_array(path: Path) -> tuple[np.memmap[Any, Any], str]:
-    """Return a memory-mapped ``.npy`` file and its SHA-256; raise ValueError if it is invalid."""
+def map_array(file: BinaryIO) -> np.memmap[Any, Any]:
+    """Map a ``.npy`` file, open at its start, into memory; raise ValueError if it is invalid."""
     import numpy as np
 
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        file.seek(0)
-        version = np.lib.format.read_magic(file)
-        read = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        shape, by_column, dtype = read(file)
-        if dtype.hasobject:
-            raise ValueError("it contains objects, not numbers")
-        order = "F" if by_column else "C"
-        mapped: np.memmap[Any, Any] = np.memmap(
-            file,  # type: ignore[call-overload]  # a file for reading has no `write`
-            dtype=dtype, mode="r", offset=file.tell(), shape=shape, order=order,
-        )  # fmt: skip
-        return mapped, digest
+    version = np.lib.format.read_magic(file)
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
+    shape, by_column, dtype = read(file)
+    if dtype.hasobject:
+        raise ValueError("it contains objects, not numbers")
+    order = "F" if by_column else "C"
+    mapped: np.memmap[Any, Any] = np.memmap(
+        file,  # type: ignore[call-overload]  # a file for reading has no `write`
+        dtype=dtype, mode="r", offset=file.tell(), shape=shape, order=order,
+    )  # fmt: skip
+    return mapped
+
+
+SETTLED_NS = 2_000_000_000
+"""Minimum age of a file when it is checked, in nanoseconds.
+
+File systems have time steps of up to two seconds, so a younger file may change without a new time
+stamp. Such a file is checked again.
+"""
+
+
+class CheckedFiles:
+    """The digests of files of a folder that were checked before, in ``checked.json``.
+
+    A file with an unchanged size, time stamps and inode is not read again. A damaged or missing
+    ``checked.json`` only means that files are checked again.
+    """
+
+    NAME = "checked.json"
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / self.NAME
+
+    def knows(self, name: str, stat: os.stat_result, digest: str) -> bool:
+        """Return whether the file with this `stat` had this digest."""
+        return bool(self._read().get(name) == [*_stamp(stat), digest])
+
+    def add(self, name: str, stat: os.stat_result, digest: str, now: int) -> None:
+        """Remember the digest of a checked file, unless it was too young at its `stat`.
+
+        `now` is the time of the `stat` in nanoseconds: the file may change while it is read.
+        """
+        if max(stat.st_mtime_ns, stat.st_ctime_ns) + SETTLED_NS > now:
+            return
+        known = {**self._read(), name: [*_stamp(stat), digest]}
+        with contextlib.suppress(OSError):  # a read-only folder
+            write_atomically(self._path, json.dumps(known).encode())
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            known = json.loads(self._path.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+
+def _stamp(stat: os.stat_result) -> tuple[int, int, int, int]:
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino

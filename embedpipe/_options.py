@@ -20,8 +20,11 @@ from typing import Any, TypeVar
 from .errors import UnknownNameError, UsageError
 
 __all__ = [
+    "ADDRESS",
     "ASK",
+    "EXECUTORS",
     "NOISE_KINDS",
+    "RAY_OPTIONS",
     "DatasetOptions",
     "EmbedOptions",
     "ExperimentFields",
@@ -30,6 +33,7 @@ __all__ = [
     "Option",
     "OracleOptions",
     "ReplayFields",
+    "check_pool_share",
     "documented",
     "option",
     "read_folder_labels",
@@ -37,8 +41,23 @@ __all__ = [
 
 NOISE_KINDS = ("symmetric", "confusable")
 
+ADDRESS = (
+    "Address of the Ray cluster [default: RAY_ADDRESS, or the cluster on this machine, or else a "
+    "new one on its processors]"
+)
+"""Help of the option ``--address``."""
+
 _INDEX = "Index for nearest neighbours: exact, or ivf or hnsw for millions of items"
 _NAME = "Name of the results folder in the workspace"
+
+TARGET = (
+    "Unlabelled images from where the model will be used: a split of the dataset, or a folder or "
+    "another dataset. Images are chosen to represent them"
+)
+"""Help of the option ``--target``."""
+
+POOL_SHARE = 0.8
+"""Default share of the training images in the pool of each seed."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +125,9 @@ class DatasetOptions:
     """The arguments of `load_dataset`."""
 
     dataset: str | Sequence[str] = option(
-        help="A registered name (see `embedpipe list datasets`), a folder, an archive, or a "
-        ".csv/.jsonl/.parquet manifest with a `path` column",
+        help="A registered name (see `embedpipe list datasets`), a folder, an archive, a "
+        ".csv/.jsonl/.parquet manifest with a `path` column, or an address of one of these, such "
+        "as s3://bucket/photos",
         argument=True,
     )
     source: str | None = option(
@@ -123,6 +143,13 @@ class DatasetOptions:
         type=str,
         read=read_folder_labels,
     )
+
+
+EXECUTORS = ("local", "ray")
+"""Where work is done: by this machine, or by the workers of a Ray cluster."""
+
+RAY_OPTIONS = ("executor", "address", "workers", "cpus_per_worker", "gpus_per_worker")
+"""Options of embedding that choose where it runs; they do not change the vectors."""
 
 
 @documented
@@ -143,10 +170,23 @@ class EmbedOptions:
     )
     runtime: str = option(
         "auto",
-        "torch, openvino, or auto: in bf16 the runtime of the cached vectors; otherwise openvino "
-        "on x86 CPUs without a CUDA GPU, if it is installed, else torch",
+        "torch, torch-compile, openvino, or auto: in bf16 the runtime of the cached vectors; "
+        "otherwise openvino on x86 CPUs without a CUDA GPU, if it is installed, else torch",
     )
-    executor: str = option("local", "local, or ray: a cluster that shares the file system")
+    executor: str = option("local", "local (this process), or ray (the workers of a Ray cluster)")
+    address: str | None = option(None, ADDRESS)
+    workers: int | None = option(
+        None, "Ray workers [default: as many as fit on the cluster]", min=1
+    )
+    cpus_per_worker: float | None = option(
+        None,
+        "Processors of a Ray worker, and its threads [default: up to 8, so that few processors "
+        "are unused]",
+        min=0,
+    )
+    gpus_per_worker: float | None = option(
+        None, "GPUs of a Ray worker [default: 1 if the cluster has GPUs]", min=0
+    )
     scaled_decode: bool = option(
         False, "Decode large JPEGs at a reduced size: faster, but with other vectors"
     )
@@ -230,6 +270,15 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
+def check_pool_share(share: Any) -> None:
+    """Raise an error unless `share` is a number above 0, at most 1."""
+    if not _is_number(share) or not 0 < share <= 1:
+        raise UsageError(
+            f"pool_share must be a share of the training images, above 0 and at most 1; got "
+            f"{share!r}."
+        )
+
+
 def _check_share(name: str, value: Any) -> None:
     if not _is_number(value) or not 0 <= value <= 1:
         raise UsageError(f"{name} must be a share of the labels, from 0 to 1; got {value!r}.")
@@ -242,7 +291,7 @@ class LoopFields:
     strategy: str | Any = option("margin", "Strategy of the later batches")
     initial: str | Any = option("coreset", "Strategy of the first batch")
     head: str | Any = option(
-        "logistic",
+        "auto",
         'Classifier: see `embedpipe list heads`; with options: "mlp(hidden=64)"; or one of '
         'scikit-learn: "sklearn.ensemble:RandomForestClassifier(n_estimators=50)"',
     )
@@ -261,6 +310,7 @@ class LoopFields:
     skip: int = option(0, "Number of top-ranked items to leave out in each batch", min=0)
     labelling: OracleOptions = field(default_factory=OracleOptions)
     advice: str = "full"
+    oracle_ceiling: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,23 +327,36 @@ class ExperimentFields:
         "that strategy needs labels",
     )
     heads: Sequence[str | Any] = option(
-        ("logistic",), "Classifiers, separated by commas: see `embedpipe list heads`"
+        ("auto",), "Classifiers, separated by commas: see `embedpipe list heads`"
     )
     modes: Sequence[str] = option(
         ("cumulative",),
         "Training modes, separated by commas: cumulative, half_cumulative, incremental, replay",
     )
     seeds: int | Sequence[int] = option(5, "Number of seeds", min=1)
+    pool_share: float = option(
+        POOL_SHARE,
+        "Share of the training images in the pool of each seed. Each seed draws its own pool at "
+        "random, for all strategies; 1: the same pool for all seeds",
+        min=0,
+        max=1,
+    )
     initial_size: int = option(50, "Items in the first batch", min=1)
     batch_size: int = option(50, "Items in each later batch", min=1)
     rounds: int = option(10, "Rounds after the first batch", min=0)
     baseline: str | Any = option("random", "Strategy to compare the others with")
+    target: str | Any = option(None, TARGET, metavar="FOLDER|SPLIT")
     skip: int = option(0, "Number of top-ranked items to leave out in each batch", min=0)
     labelling: OracleOptions = field(default_factory=OracleOptions)
     index: str = option("exact", _INDEX)
     upper_baseline: bool = option(
         True,
         "Measure the accuracy with all labels, the upper baseline, by one fit to the whole pool",
+    )
+    oracle_ceiling: bool = option(
+        False,
+        "Add a reference that chooses each batch by the true labels of the pool, which no user "
+        "has: about 100 fits of the head per round",
     )
     name: str | None = option(None, _NAME)
 
@@ -320,12 +383,25 @@ class ReplayFields:
         '"mlp(hidden=64)"',
         flag="--head",
     )
+    methods: Sequence[str | Any] = option(
+        ("replay",),
+        "Methods of continual learning, separated by commas: 'replay,gdumb,ewc(strength=100)'; see "
+        "`embedpipe list methods`. Methods with a buffer run with every policy and size",
+        flag="--method",
+    )
     reference_methods: Sequence[str] = option(
         ("naive", "joint"),
-        "Methods to run in addition to replay, separated by commas: naive (no buffer), cumulative "
-        "(a new head on all data so far), joint (all data at once); '' for none",
+        "Methods to run in addition, separated by commas: naive (no buffer), cumulative (a new "
+        "head on all data so far), joint (all data at once); '' for none",
     )
     seeds: int | Sequence[int] = option(10, "Number of seeds", min=1)
+    pool_share: float = option(
+        POOL_SHARE,
+        "Share of the training images of each experience that a seed uses. Each seed draws its own "
+        "images at random, for all policies; 1: the same images for all seeds",
+        min=0,
+        max=1,
+    )
     mix: str = option(
         "concatenated",
         "Weights of the rows in training. concatenated: equal for all rows; balanced: equal sums "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["in_words", "printable", "sentence_about"]
+__all__ = ["in_words", "isolated", "printable", "sentence_about"]
 
 _KEPT = "\u200c\u200d"
 """Zero-width joiners of letters and emoji, which may occur in names."""
@@ -29,6 +29,13 @@ def printable(text: str, keep: str = "") -> str:
         else _escaped(character)
         for character in text
     )
+
+
+def isolated(name: str) -> str:
+    """Return a name that keeps the order of the text around it, if it has right-to-left letters."""
+    if any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in name):
+        return f"\u2068{name}\u2069"
+    return name
 
 
 def _escaped(character: str) -> str:

@@ -1,8 +1,9 @@
-"""Threads with reproducible results: one BLAS thread, and blocks of fixed size."""
+"""Threads of this process: their number, and results that do not depend on it."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -12,12 +13,42 @@ from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["blas_threads", "map_blocks", "one_blas_thread"]
+__all__ = [
+    "available_cpus",
+    "blas_threads",
+    "cpu_limit",
+    "limit_cpus",
+    "map_blocks",
+    "one_blas_thread",
+]
 
 T = TypeVar("T")
 
 BLAS_MODULES = ("numpy.linalg", "scipy.linalg", "faiss")
 """Modules that load a linear algebra library."""
+
+
+_cpus: list[int] = []
+"""The limit of `limit_cpus`, if one is set."""
+
+
+def limit_cpus(count: int) -> None:
+    """Limit this process to a number of processors, as for one of several workers of a machine."""
+    _cpus[:] = [max(1, count)]
+
+
+def cpu_limit() -> int | None:
+    """Return the limit of `limit_cpus`; None if it was not called."""
+    return _cpus[0] if _cpus else None
+
+
+def available_cpus() -> int:
+    """Return the number of processors that this process may use."""
+    if _cpus:
+        return _cpus[0]
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _libraries() -> ThreadpoolController:

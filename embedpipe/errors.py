@@ -11,7 +11,9 @@
     │   ├── ReadOnlyError     a file must be written, but the workspace is read-only
     │   ├── NotCachedError    images without a vector while embedding is not allowed
     │   ├── DamagedFileError  a file of the cache that does not match its name
-    │   └── DriftError        this machine does not reproduce the vectors in the cache
+    │   ├── DriftError        this machine does not reproduce the vectors in the cache
+    │   └── StorageError      an object store that cannot be used; also an OSError
+    │       └── RefusedError  an object store that refuses a request; also a PermissionError
     ├── SelectionError        a selection that the pool does not allow
     │   └── ExhaustedError    no item is left for the strategy
     ├── LabelError            labels that do not fit the dataset or the head
@@ -39,8 +41,10 @@ __all__ = [
     "LabelError",
     "NotCachedError",
     "ReadOnlyError",
+    "RefusedError",
     "RunError",
     "SelectionError",
+    "StorageError",
     "UnknownNameError",
     "UnmatchedError",
     "UsageError",
@@ -117,6 +121,20 @@ class DamagedFileError(CacheError):
 
 class DriftError(CacheError):
     """This machine does not reproduce the vectors in the cache."""
+
+
+class StorageError(CacheError, OSError):
+    """An object store that cannot be used; `filename` is the address, `strerror` the reason."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.filename} cannot be used ({self.strerror}). Check the address, the credentials "
+            "and the connection."
+        )
+
+
+class RefusedError(StorageError, PermissionError):
+    """An object store that refuses a request."""
 
 
 class SelectionError(EmbedpipeError, ValueError):

@@ -47,6 +47,7 @@ def main() -> None:
         retains=arguments.retain,
         heads=arguments.heads,
         seeds=arguments.seeds,
+        pool_share=arguments.pool_share,
         workspace=workspace,
     )
     results = study.run(workers=arguments.workers, progress=show_progress)
@@ -124,6 +125,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--heads", nargs="+", default=["logistic"])
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument(
+        "--pool-share",
+        type=float,
+        default=1.0,
+        help="share of the training images that each seed draws; CLEAR's protocol uses all",
+    )
     parser.add_argument("--workers", type=int)
     parser.add_argument("--workspace", help="folder of the cache and the runs")
     parser.add_argument(

@@ -13,9 +13,7 @@ import pytest
 from embedpipe._files import (
     count_rows,
     locked,
-    open_array,
     read_parquet,
-    write_atomically,
     write_parquet,
 )
 
@@ -66,38 +64,6 @@ def test_a_reader_sees_one_version_while_writers_replace_it(tmp_path: Path) -> N
             writer.join()
     assert len(seen) > 10
     assert [each.name for each in tmp_path.iterdir()] == ["t.parquet"]
-
-
-def test_an_array_and_its_digest_match(tmp_path: Path) -> None:
-    import hashlib
-    import io
-
-    path, ended = tmp_path / "a.npy", threading.Event()
-    digests = {}
-    contents = []
-    for number in range(2):
-        buffer = io.BytesIO()
-        np.save(buffer, np.full(5000, number, np.float32))
-        contents.append(buffer.getvalue())
-        digests[hashlib.sha256(buffer.getvalue()).hexdigest()] = number
-    write_atomically(path, contents[0])
-
-    def write() -> None:
-        number = 0
-        while not ended.is_set():
-            number += 1
-            write_atomically(path, contents[number % 2])
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        for _ in range(300):
-            array, digest = open_array(path)
-            assert set(array.tolist()) == {digests[digest]}
-            assert array.filename == str(path)
-    finally:
-        ended.set()
-        writer.join()
 
 
 def damaged(data: bytes, how: str) -> bytes:

@@ -128,7 +128,7 @@ def test_the_runs_of_a_grid_differ_by_seed(tmp_path):
     problem = loop("logistic", 0).problem
     grid = ep.Experiment(
         problem, strategies=["margin"], initials=["coreset"], heads=[RANDOM["mlp"], "ridge"],
-        seeds=4, initial_size=30, batch_size=20, rounds=1, workspace=tmp_path,
+        seeds=4, pool_share=1, initial_size=30, batch_size=20, rounds=1, workspace=tmp_path,
     )  # fmt: skip
     results = grid.run(workers=0)
     curves = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +59,8 @@ def test_the_path_is_fixed_when_the_working_directory_changes(
     monkeypatch.delenv("EMBEDPIPE_WORKSPACE")
     made.append(Workspace())
     embeddings = ep.embed(photos(20, 2), backbone="toy", workspace=made[0])
-    grid = ep.Experiment(embeddings, strategies=["random"], seeds=1, workspace="given")
+    options = {"strategies": ["random"], "seeds": 1, "pool_share": 1}
+    grid = ep.Experiment(embeddings, workspace="given", **options)  # type: ignore[arg-type]
     monkeypatch.chdir(tmp_path / "b")
     names = ["given", "from-the-environment", "path", ".embedpipe"]
     assert [each.root for each in made] == [tmp_path / "a" / name for name in names]
@@ -74,15 +77,42 @@ def test_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(
     "given",
-    ["s3://bucket/ws", "gs://b", "http://h/w", "https://h/w", "file:///tmp/w", "FTP://h",
-     "az://c/w", "hdfs://n/w", "abfs://c@a/w", "x-store+v2://a", Path("s3://bucket/ws")],
-)  # fmt: skip
-def test_an_address_is_refused(given: str | Path) -> None:
+    ["http://h/w", "https://user:secret@h/w?token=secret", "file://h/w", "FTP://h/w"],
+)
+def test_an_address_that_is_not_on_an_object_store_is_refused(given: str) -> None:
+    shown = {"FTP": "ftp://h/w", "http": "http://h/w", "https": "https://h/w"}
     with pytest.raises(UsageError) as caught:
         Workspace(given)
     assert str(caught.value) == (
-        f"the workspace {str(given)!r} is an address: only folders are supported. Give a folder "
-        "on this machine or on a mounted file system."
+        f"the workspace {shown.get(given.partition(':')[0], given)!r} is not on an object store: "
+        "give a folder, or an address such as s3://bucket/workspace."
+    )
+
+
+@pytest.mark.parametrize("given", ["s3://bucket/ws/", "S3://bucket/ws", Path("s3://bucket/ws")])
+def test_an_address_has_a_folder_on_this_machine(
+    given: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    workspace = Workspace(given)
+    assert str(workspace) == workspace.url == "s3://bucket/ws"
+    digest = hashlib.sha256(b"s3://bucket/ws").hexdigest()[:8]
+    assert workspace.root == tmp_path / "embedpipe" / "workspaces" / f"bucket-ws-{digest}"
+    assert str(workspace.cache) == "s3://bucket/ws/cache"
+    items = "datasets/digits/items.parquet"
+    assert str(workspace.items_of("digits", remote=True)) == f"s3://bucket/ws/{items}"
+    assert workspace.items_of("digits") == workspace.root / items
+    assert workspace.labels == workspace.root / "labels.sqlite"
+    assert Workspace(workspace).cache == pickle.loads(pickle.dumps(workspace)).cache
+    assert not tmp_path.joinpath("embedpipe").exists()
+
+
+def test_an_address_with_credentials_is_refused() -> None:
+    with pytest.raises(UsageError) as caught:
+        Workspace("s3://AKIA:secret@bucket/ws")
+    assert str(caught.value) == (
+        "the address 's3://bucket/ws' was given with credentials. Leave them out, and use the "
+        "environment, a profile or a role of the storage's own tools."
     )
 
 

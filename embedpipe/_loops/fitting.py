@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 
 from .._seeds import seeded
 from ..heads import get_head
-from ..index.vectors import block_rows, row_blocks, take_rows
+from ..index.vectors import Matrix, block_rows, row_blocks, take_rows
 from .arrays import uniform_of_rows
 
 if TYPE_CHECKING:
-    from ..heads import HeldOutPredictions
+    from ..heads import HeldOutPredictions, UnlabelledRows
 
 __all__ = [
     "Batch",
@@ -30,8 +31,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-MAX_UNLABELLED = 20_000
-"""Maximum unlabelled rows for a semi-supervised head."""
+MAX_UNLABELLED = 2048
+"""Maximum candidates for a semi-supervised head."""
 
 PREDICT_BYTES = 64 << 20
 """Maximum bytes of the vectors that are predicted in one block."""
@@ -61,7 +62,7 @@ class Trainer:
     def __init__(
         self,
         head: Any,
-        matrix: NDArray[np.float32],
+        matrix: Matrix,
         candidates: NDArray[np.int64],
         classes: NDArray[Any],
         *,
@@ -82,10 +83,11 @@ class Trainer:
         options = self._unlabelled_option(head, batch)
         return head.fit(self.matrix[batch.rows], batch.labels, **options)
 
-    def partial_fit(self, head: Any, batch: Batch) -> Any:
-        """Continue the training of `head` on labelled rows."""
-        known = {} if getattr(head, "accepts_new_classes", False) else {"classes": self.classes}
-        return head.partial_fit(self.matrix[batch.rows], batch.labels, **known)
+    def partial_fit(self, head: Any, batch: Batch, **options: Any) -> Any:
+        """Continue the training of `head` on labelled rows; `options` are for its `partial_fit`."""
+        if not getattr(head, "accepts_new_classes", False):
+            options["classes"] = self.classes
+        return head.partial_fit(self.matrix[batch.rows], batch.labels, **options)
 
     def held_out(self, head: Any, batch: Batch, *, refit: bool = True) -> HeldOutPredictions | None:
         """Return cross-validated predictions of the labelled rows, or None if there are none.
@@ -124,16 +126,27 @@ class Trainer:
         """Return the argument ``unlabelled`` of `fit`; empty for a supervised head."""
         if not getattr(head, "uses_unlabelled", False):
             return {}
-        rows = self.unlabelled(batch.rows)
-        return {"unlabelled": take_rows(self.matrix, rows)} if rows.size else {}
+        labelled = np.flatnonzero(np.isin(self.sample, batch.rows, assume_unique=True))
+        rows = self._unlabelled.without(labelled)
+        if not len(rows):
+            return {}
+        reuses = getattr(head, "reuses_unlabelled", False)
+        return {"unlabelled": rows if reuses else np.asarray(rows)}
 
-    def unlabelled(self, labelled: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the unlabelled rows for a semi-supervised head: ascending, at most 20,000."""
+    @cached_property
+    def sample(self) -> NDArray[np.int64]:
+        """Candidates for a semi-supervised head, labelled or not: ascending, at most 2,048."""
         rows = self.candidates
-        if rows.size > MAX_UNLABELLED:
-            keys = uniform_of_rows(rows, self.seed, "unlabelled")
-            rows = rows[np.sort(np.argpartition(keys, MAX_UNLABELLED)[:MAX_UNLABELLED])]
-        return np.setdiff1d(rows, labelled, assume_unique=True)
+        if rows.size <= MAX_UNLABELLED:
+            return rows
+        keys = uniform_of_rows(rows, self.seed, "unlabelled")
+        return np.asarray(rows[np.sort(np.argpartition(keys, MAX_UNLABELLED)[:MAX_UNLABELLED])])
+
+    @cached_property
+    def _unlabelled(self) -> UnlabelledRows:
+        from ..heads import UnlabelledRows
+
+        return UnlabelledRows(take_rows(self.matrix, self.sample))
 
     def buffer(self, batches: Sequence[Batch]) -> Batch:
         """Return a uniform sample of at most `buffer_size` labelled rows."""
@@ -153,9 +166,7 @@ def joined(batches: Sequence[Batch]) -> Batch:
     )
 
 
-def probabilities_of(
-    head: Any, matrix: NDArray[np.float32], rows: NDArray[np.int64]
-) -> NDArray[Any]:
+def probabilities_of(head: Any, matrix: Matrix, rows: NDArray[np.int64]) -> NDArray[Any]:
     """Return the (k, C) class probabilities of (k,) rows, k >= 1."""
     size = block_rows(matrix.shape[1], PREDICT_BYTES)
     parts = [

@@ -22,7 +22,7 @@ __all__ = [
     "write_config",
 ]
 
-RESULTS_VERSION = "0.1.0"
+RESULTS_VERSION = "0.2.0"
 """First embedpipe version with the current results. A new value gives every run a new id."""
 
 _STRATEGIES = "embedpipe.strategies"

@@ -4,7 +4,7 @@ The rules are in ``docs/decisions/0004-one-pixel-path.md``.
 """
 
 from .decoding import Picture, decoded, is_plain, is_same_by_older_rule
-from .opening import FORMATS, MAX_PIXELS, DecodeError
+from .opening import FORMATS, MAX_PIXELS, DecodeError, collect_warnings
 from .rgb import COLOUR_RULE, OLDER_RULES
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "OLDER_RULES",
     "DecodeError",
     "Picture",
+    "collect_warnings",
     "decoded",
     "is_plain",
     "is_same_by_older_rule",

@@ -108,11 +108,16 @@ class Picture:
     """A decoded image.
 
     `rgb` is upright 8-bit RGB. `size` is the upright width and height before a reduced decoding.
-    Each remark is a clause in which "it" is the image, such as "its animation is damaged".
+    `format` is one of `FORMATS`. `mode` is Pillow's mode of the file, with ``;16`` for 16-bit
+    colour. `orientation` is the EXIF orientation, from 1 (upright) to 8. Each remark is a clause in
+    which "it" is the image, such as "its animation is damaged".
     """
 
     rgb: Image.Image
     size: tuple[int, int]
+    format: str
+    mode: str
+    orientation: int
     remarks: tuple[str, ...]
 
 
@@ -157,6 +162,8 @@ def _decoded(data: bytes, use: Callable[[Picture], T], shrink: int | None, alone
 def _picture(
     image: ImageFile.ImageFile, data: bytes, size: tuple[int, int], messages: list[str]
 ) -> Picture:
+    kind = "JPEG" if image.format == "MPO" else str(image.format)  # an MPO is several JPEGs
+    mode = f"{image.mode};16" if is_deep_colour(image) else image.mode
     rgb, remarks = to_rgb(image, data)
     orientation, damage = _orientation(image)
     if orientation in _UPRIGHT:
@@ -164,7 +171,7 @@ def _picture(
     if orientation in _TURNED:
         size = size[::-1]
     unique = dict.fromkeys([*remarks, *damage, *as_remarks(messages)])
-    return Picture(rgb, size, tuple(unique))
+    return Picture(rgb, size, kind, mode, orientation, tuple(unique))
 
 
 def _orientation(image: Image.Image) -> tuple[int, list[str]]:
@@ -174,7 +181,7 @@ def _orientation(image: Image.Image) -> tuple[int, list[str]]:
     # Damaged metadata raise many kinds of exceptions; the pixels are still valid.
     except Exception:  # noqa: BLE001
         return 1, as_remarks(["Corrupt EXIF"])
-    return (value, []) if isinstance(value, int) else (1, [])
+    return (value, []) if value in range(1, 9) else (1, [])
 
 
 def is_plain(data: bytes) -> bool:

@@ -9,6 +9,7 @@ from .oracle import Oracle, OracleOptions, SimulatedOracle
 from .problem import Problem, ProblemIdentity
 from .records import RoundRecord, RunFolder, area_under_budget_curve
 from .selection import Group, groups, select
+from .target import Target
 from .train_predict import Accuracy, Prediction, Trained, check_spec, predict, train, train_head
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "RoundRecord",
     "RunFolder",
     "SimulatedOracle",
+    "Target",
     "Trained",
     "area_under_budget_curve",
     "check_spec",

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.arrays import uniform_of_rows
-from .._loops.fitting import Batch, Trainer, probabilities_of
-from .._threads import map_blocks
-from ..index.vectors import take_rows, vectors_of
+from .._loops.fitting import Batch, Trainer
+from .sample import MAX_ROWS, NearestLabels, Neighbours, Predictions, predictions_of, sample_of
 
 if TYPE_CHECKING:
     from ..heads import HeldOutPredictions
@@ -22,29 +20,26 @@ __all__ = [
     "ExpectedAccuracy",
     "expected_accuracy",
     "expected_of_candidates",
+    "expected_of_predictions",
     "expected_of_rows",
-    "neighbour_agreement",
+    "unknown",
 ]
-
-MAX_ROWS = 2000
-"""Maximum unlabelled rows that a loop predicts for the estimate."""
 
 MAX_COMPARED, MAX_LABELLED = 1000, 5000
 """Maximum unlabelled rows that are compared with labelled rows; maximum of these labelled rows."""
 
-BLOCK_ROWS = 256
-"""Unlabelled rows that are compared in one block."""
-
-COEFFICIENTS = (0.455, 0.631, -0.242, 0.747, -0.675)
-"""Weights of the terms of `_centre`, from a regression on datasets with known labels.
+OFFSET, AGREEMENT, EVENNESS, LABELS = 0.25, 0.45, -0.45, -0.47
+"""Weights of the corrections in `_centre`, from a regression on datasets with known labels.
 
 See ``docs/explanation/expected-accuracy.md``.
 """
 
-SPREAD, LABEL_SPREAD, HIGH_SPREAD, HIGH_ODDS = 0.21, 1.2, 0.45, 1.4
-"""Standard deviation of the log-odds of the accuracy around their estimate: a constant, a part
-that falls with the root of the number of labels, and a part that grows with log-odds above the last
-value (an accuracy of 80 %)."""
+MAX_DISAGREEMENT = 0.5
+"""Maximum difference of two log-odds that counts in the correction by neighbours."""
+
+SPREAD, LABEL_SPREAD = 0.2, 2.0
+"""Standard deviation of the log-odds of the accuracy around their estimate: a constant, and a part
+that falls with the root of the number of labels."""
 
 MIN_LABELS = 10
 """Number of labels below which the number of labels no longer changes the estimate."""
@@ -142,12 +137,9 @@ def expected_of_candidates(
     At most 2,000 of them are predicted, drawn at random with the seed of the trainer.
     """
     rows = np.setdiff1d(trainer.candidates, batch.rows, assume_unique=True)
-    some = rows[_sample(rows, trainer.seed, MAX_ROWS)]
-    if held_out is None or not some.size:
-        reason = FEW_LABELS if rows.size else ALL_LABELLED
-        return _unknown(np.array([]) if head is None else head.classes_, reason)
-    probabilities = probabilities_of(head, trainer.matrix, some)  # (u, C)
-    return expected_of_rows(trainer, head, held_out, batch, some, probabilities, rows.size)
+    some = rows[sample_of(rows, trainer.seed, MAX_ROWS)]
+    predictions = predictions_of(head, trainer.matrix, some)
+    return expected_of_rows(trainer, head, held_out, batch, some, predictions, rows.size)
 
 
 def expected_of_rows(
@@ -156,21 +148,44 @@ def expected_of_rows(
     held_out: HeldOutPredictions | None,
     batch: Batch,
     rows: NDArray[np.int64],
-    probabilities: NDArray[np.floating[Any]],
+    predictions: Predictions,
     count: int | None = None,
 ) -> ExpectedAccuracy:
-    """Return the expected accuracy on unlabelled rows, given the (u, C) predictions of a head.
+    """Return the expected accuracy on unlabelled rows, given the predictions of a head for them.
 
     `held_out` and `batch` are the held-out predictions and the labels of the head. `count` is the
-    number of rows if `rows` are a sample of them.
+    number of rows if `rows` are a sample of them. At most 1,000 random rows are compared with at
+    most 5,000 random labelled rows.
     """
     if held_out is None or not rows.size:
-        return _unknown(head.classes_, FEW_LABELS if rows.size else ALL_LABELLED)
+        return unknown(predictions.classes, FEW_LABELS if rows.size else ALL_LABELLED)
+    some = sample_of(rows, trainer.seed, MAX_COMPARED)  # (s,)
+    known = sample_of(batch.rows, trainer.seed, MAX_LABELLED)  # (k,)
+    nearest = NearestLabels(trainer.matrix, rows[some])
+    nearest.update([Batch(batch.rows[known], batch.labels[known])])
+    every = np.ones(some.size, dtype=np.bool_)
+    neighbours = nearest.measures(every, predictions.labels[some], known.size)
+    return expected_of_predictions(head, held_out, predictions, neighbours, count)
+
+
+def expected_of_predictions(
+    head: Any,
+    held_out: HeldOutPredictions | None,
+    predictions: Predictions,
+    neighbours: Neighbours,
+    count: int | None = None,
+) -> ExpectedAccuracy:
+    """Return the expected accuracy on unlabelled rows.
+
+    `predictions` are those of the rows or of a random sample of them. `count` is the number of
+    rows; None for the number of predictions.
+    """
+    probabilities = predictions.probabilities
+    if held_out is None or not len(probabilities):
+        return unknown(predictions.classes, FEW_LABELS if len(probabilities) else ALL_LABELLED)
     if not hasattr(head, "temperature_"):
         held_out, probabilities = _calibrated(held_out, probabilities)
-    predicted = head.classes_[probabilities.argmax(axis=1)]  # (u,)
-    agreement = neighbour_agreement(trainer, rows, predicted, batch)
-    return expected_accuracy(head.classes_, held_out, probabilities, agreement, count)
+    return expected_accuracy(predictions.classes, held_out, probabilities, neighbours, count)
 
 
 def _calibrated(
@@ -189,39 +204,11 @@ def _calibrated(
     return HeldOutPredictions(known, held_out.codes), others
 
 
-def neighbour_agreement(
-    trainer: Trainer, rows: NDArray[np.int64], predicted: NDArray[Any], batch: Batch
-) -> float:
-    """Return the share of unlabelled rows whose nearest labelled row has the predicted class.
-
-    `predicted` are the (u,) predicted classes of (u,) rows. At most 1,000 random rows are compared
-    with at most 5,000 random labelled rows, by cosine distance.
-    """
-    some = _sample(rows, trainer.seed, MAX_COMPARED)  # (s,)
-    known = _sample(batch.rows, trainer.seed, MAX_LABELLED)  # (k,)
-    labelled = take_rows(vectors_of(trainer.matrix, "cosine"), batch.rows[known])  # (k, d)
-
-    def work(part: slice) -> NDArray[np.bool_]:
-        # The cosines of a row, multiplied by its length, have the same order.
-        products = take_rows(trainer.matrix, rows[some[part]]) @ labelled.T  # (b, k)
-        return np.asarray(batch.labels[known[products.argmax(axis=1)]] == predicted[some[part]])
-
-    return float(np.mean(np.concatenate(map_blocks(work, some.size, BLOCK_ROWS))))
-
-
-def _sample(rows: NDArray[np.int64], seed: int, n: int) -> NDArray[np.intp]:
-    """Return the ascending positions of at most `n` random rows."""
-    if rows.size <= n:
-        return np.arange(rows.size)
-    keys = uniform_of_rows(rows, seed, "expected")
-    return np.sort(np.argsort(keys, kind="stable")[:n])
-
-
 def expected_accuracy(
     classes: NDArray[Any],
     held_out: HeldOutPredictions,
     probabilities: NDArray[np.floating[Any]],
-    agreement: float,
+    neighbours: Neighbours,
     count: int | None = None,
 ) -> ExpectedAccuracy:
     """Return the expected accuracy of a head on unlabelled rows, without their labels.
@@ -235,43 +222,51 @@ def expected_accuracy(
     held_out
         Cross-validated predictions of the labelled rows.
     probabilities
-        (u, C) predictions of the unlabelled rows, or of a random sample of them; u >= 1.
-    agreement
-        Share of the unlabelled rows whose nearest labelled row has the predicted class.
+        (u, C) calibrated predictions of the unlabelled rows, or of a random sample of them; u >= 1.
+    neighbours
+        Measures of the most similar labelled rows.
     count
         Number of unlabelled rows; None for u.
     """
-    if len(np.unique(held_out.codes)) < 2:
-        return _unknown(classes, FEW_LABELS)
-    confidence = probabilities.max(axis=1).astype(np.float64)  # (u,)
     n = len(held_out.codes)
-    centre = _centre(held_out, float(confidence.mean()), agreement)
-    high_part = HIGH_SPREAD * max(0.0, centre - HIGH_ODDS)
-    spread = math.hypot(SPREAD, LABEL_SPREAD / math.sqrt(n), high_part)
+    if len(np.unique(held_out.codes)) < 2:
+        return unknown(classes, FEW_LABELS)
+    confidence = probabilities.max(axis=1).astype(np.float64)  # (u,)
+    centre = _centre(float(confidence.mean()), neighbours, n)
+    rows = len(probabilities) if count is None else count
+    spread = math.hypot(SPREAD, LABEL_SPREAD / math.sqrt(n), _chance(centre, rows))
     value, low, high = (_share(centre + at * spread) for at in (0.0, -Z, Z))
-    scale = 1.0 if count is None else count / len(probabilities)
-    confusion = scale * _confusion(probabilities, confidence, value)
+    confusion = rows / len(probabilities) * _confusion(probabilities, confidence, value)
     return ExpectedAccuracy(value, low, high, "", classes, confusion)
 
 
-def _unknown(classes: NDArray[Any], reason: str) -> ExpectedAccuracy:
+def unknown(classes: NDArray[Any], reason: str) -> ExpectedAccuracy:
+    """Return an unknown expected accuracy, with the reason."""
     nothing = np.zeros((len(classes), len(classes)))
     return ExpectedAccuracy(None, None, None, reason, classes, nothing)
 
 
-def _centre(held_out: HeldOutPredictions, confidence: float, agreement: float) -> float:
+def _centre(confidence: float, neighbours: Neighbours, n: int) -> float:
     """Return the expected log-odds of the accuracy.
 
-    `confidence` is the mean confidence on the unlabelled rows.
+    `confidence` is the mean confidence on the unlabelled rows, and `n` the number of labels.
     """
-    terms = (
-        1.0,
-        _odds(confidence),
-        _odds(float(held_out.probabilities.max(axis=1).mean())),
-        _odds(agreement),
-        math.sqrt(100.0 / max(len(held_out.codes), MIN_LABELS)),
+    odds = _odds(confidence)
+    difference = _odds(neighbours.agreement) - odds
+    inside = min(max(difference, -MAX_DISAGREEMENT), MAX_DISAGREEMENT)
+    return (
+        odds
+        + OFFSET
+        + AGREEMENT * inside
+        + EVENNESS * confidence * math.log(neighbours.evenness)
+        + LABELS * math.sqrt(100.0 / max(n, MIN_LABELS))
     )
-    return sum(weight * term for weight, term in zip(COEFFICIENTS, terms, strict=True))
+
+
+def _chance(odds: float, rows: int) -> float:
+    """Return the standard deviation of the log-odds of a share of a number of rows."""
+    share = _share(odds)
+    return 1.0 / math.sqrt(rows * share * (1.0 - share))
 
 
 def _odds(share: float) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._deprecated import old_attribute
+from .._html import MAX_ROWS, result_html
 from .._workspace import Workspace
 from ..embedding import Embeddings
 from ..errors import ExhaustedError, RunError
@@ -18,6 +19,7 @@ from .options import LoopOptions
 from .problem import Problem
 from .records import RoundRecord, RunFolder
 from .rounds import Rounds
+from .target import Target, check_loop_target
 
 __all__ = ["ActiveLoop"]
 
@@ -48,6 +50,12 @@ class ActiveLoop:
     workspace
         Workspace whose folder ``runs/<run_id>/`` stores the run. If the run is already stored
         there, it is continued. By default nothing is stored.
+    target
+        Unlabelled items that the picks represent, see `Problem.with_target`. Both strategies must
+        use a target, or be ``random``, which ignores it as the lower baseline.
+    keep_predictions
+        Whether the records of new rounds contain the predictions for the test rows and the picks,
+        which `report_of` shows: about 4 bytes for each test row, in memory and stored.
     **changes
         Options that replace those in `options`, such as ``strategy="margin"``.
 
@@ -67,6 +75,8 @@ class ActiveLoop:
         options: LoopOptions | None = None,
         index: str = "exact",
         workspace: str | Path | Workspace | None = None,
+        target: Target | Embeddings | ArrayLike | str | None = None,
+        keep_predictions: bool = True,
         **changes: Any,
     ) -> None:
         self.options = options = dataclasses.replace(options or LoopOptions(), **changes)
@@ -77,9 +87,14 @@ class ActiveLoop:
             if isinstance(embeddings, Embeddings)
             else embeddings
         )
+        if target is not None:
+            problem = problem.with_target(target)
+        if problem.target is not None:
+            check_loop_target(self.initial, self.strategy)
         oracle = problem.oracle.behaving(options.labelling, options.seed, problem.matrix)
         self.problem = dataclasses.replace(problem, oracle=oracle)
         self._workspace = None if workspace is None else Workspace(workspace)
+        self._keep_predictions = keep_predictions
         self._rounds = Rounds(self.problem, options)
 
     @classmethod
@@ -113,7 +128,8 @@ class ActiveLoop:
         update_size
             Another name of ``batch_size``.
         **changes
-            Options that replace those in `options`. ``workspace`` is passed to `ActiveLoop`.
+            Options that replace those in `options`. ``workspace``, ``target`` and
+            ``keep_predictions`` are passed to `ActiveLoop`.
 
         Examples
         --------
@@ -173,7 +189,9 @@ class ActiveLoop:
         if folder is not None:
             folder.start(self.config(size))
         stored = [] if folder is None else folder.read()
-        state = self._rounds = Rounds(self.problem, options)
+        state = self._rounds = Rounds(
+            self.problem, options, keep_predictions=self._keep_predictions
+        )
         for record in stored if rounds is None else stored[: rounds + 1]:
             state.add(record)
             yield record
@@ -270,6 +288,36 @@ class ActiveLoop:
     def most_informative(self) -> list[NDArray[np.int64]]:
         """The first picks of each round, at most 16, as rows of the matrix."""
         return [record.rows[:MOST_INFORMATIVE] for record in self.records]
+
+    def _repr_html_(self) -> str:
+        first, then = str(self.initial), str(self.strategy)
+        advice = self.records[-1].advice.get("reason") if self.records else None
+        facts = [
+            ("strategy", first if first == then else f"{first}, then {then}"),
+            ("head", str(self.options.head)),
+            ("mode", self.options.mode),
+            ("images to label", len(self.problem.candidates)),
+            ("test images", len(self.problem.test_rows)),
+            ("seed", self.options.seed),
+            ("advice", advice),
+        ]
+        rows = [
+            (
+                record.round,
+                record.labelled,
+                record.accuracy,
+                record.macro_f1,
+                record.expected_accuracy,
+                record.select_seconds,
+                record.fit_seconds,
+            )
+            for record in self.records
+        ]
+        headings = (
+            "round", "labels", "accuracy", "macro-F1", "expected accuracy", "select s", "fit s",
+        )  # fmt: skip
+        title = f"Active learning on {self.problem.name}"
+        return result_html(title, facts, headings if rows else (), rows[-MAX_ROWS:])
 
     def _sized(self, batch_size: int | None) -> LoopOptions:
         """Return the options; `batch_size` replaces their batch size, unless it is None."""

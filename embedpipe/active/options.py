@@ -17,6 +17,7 @@ from .._seeds import check_seed
 from .._specs import format_spec
 from ..errors import UsageError
 from ..strategies import Strategy, get_strategy, strategies
+from .ceiling import CEILING, OracleCeiling
 from .modes import Mode, get_mode
 from .problem import ProblemIdentity
 from .records import FORMAT
@@ -33,7 +34,8 @@ class LoopOptions(LoopFields):
     must not need labels. A head is a spec string or a scikit-learn classifier with
     ``predict_proba``. A head without its own ``seed`` or ``random_state`` uses the seed of the
     loop. ``advice="full"`` cross-validates the head in every round, for the advice on stopping and
-    the expected accuracy; ``"cheap"`` does not.
+    the expected accuracy; ``"cheap"`` does not. ``oracle_ceiling=True`` replaces both strategies by
+    a reference that reads true labels of unlabelled items, see `Experiment`.
 
     Examples
     --------
@@ -98,13 +100,19 @@ as mlp.
 
     def config(self, problem: ProblemIdentity) -> dict[str, Any]:
         """Return everything that determines picks and measures on a problem, as plain JSON."""
+        if self.oracle_ceiling:
+            chosen_by = {"oracle_ceiling": OracleCeiling.config()}
+        else:
+            chosen_by = {
+                "strategy": _identity_of(self.built_strategy),
+                "initial": _identity_of(self.built_initial),
+            }
         return {
             "version": RESULTS_VERSION,
             "dataset": problem.name,
             "spec_id": problem.spec_id,
             "problem": problem.digest,
-            "strategy": _identity_of(self.built_strategy),
-            "initial": _identity_of(self.built_initial),
+            **chosen_by,
             "head": identity_of(self.built_head),
             "initial_size": self.initial_size,
             "batch_size": self.batch_size,
@@ -119,13 +127,11 @@ as mlp.
 
     def run_id(self, problem: ProblemIdentity) -> str:
         """Return the id of the run on a problem."""
-        names = (
-            problem.name,
-            self.built_initial.name,
-            self.built_strategy.name,
-            f"s{self.seed}",
-        )
-        return run_id_of("-".join(names), {"format": FORMAT, **self.config(problem)})
+        names = [self.built_initial.name, self.built_strategy.name]
+        if self.oracle_ceiling:
+            names = [CEILING.replace(" ", "-")]
+        name = "-".join([problem.name, *names, f"s{self.seed}"])
+        return run_id_of(name, {"format": FORMAT, **self.config(problem)})
 
 
 def _is_whole(value: Any, least: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._loops.arrays import check_finite, plain_labels
+from .._options import check_pool_share
 from ..embedding import Embeddings
 from ..errors import LabelError, RunError, UnknownNameError, UsageError
 from ..index import Index
@@ -19,6 +21,7 @@ from ..strategies.pool import checked_rows
 from .oracle import SimulatedOracle
 from .problem_files import META, read_matrix, read_meta, write_problem
 from .selection import index_of
+from .target import Target
 
 __all__ = ["HELD_OUT", "Problem", "ProblemIdentity"]
 
@@ -64,6 +67,8 @@ class Problem:
         Reason why a dataset has no test rows; otherwise None.
     copies_left_out
         Number of labelled copies of test images, which are not candidates.
+    target
+        Unlabelled items that the picks represent, see `with_target`; None for the candidates.
     """
 
     matrix: NDArray[np.float32]
@@ -79,6 +84,7 @@ class Problem:
     embeddings: Embeddings | None = field(default=None, compare=False, repr=False)
     untested: str | None = field(default=None, compare=False, repr=False)
     copies_left_out: int = field(default=0, compare=False, repr=False)
+    target: Target | None = None
 
     @classmethod
     def of(cls, embeddings: Embeddings, seed: int, index: str = "exact") -> Problem:
@@ -245,6 +251,35 @@ class Problem:
             check_finite(matrix, np.arange(first, last), name, first=first)
         return cls.from_arrays(matrix, labels, np.arange(n), np.arange(n, len(matrix)), index=index)
 
+    def subsampled(self, share: float, seed: int = 0) -> Problem:
+        """Return the problem with a random share of its candidates, drawn without their labels.
+
+        With m candidates in ascending order, the new candidates are the first ``round(share * m)``
+        of ``np.random.default_rng([seed, 0x5AFE]).permutation(m)``. Strategies and heads use other
+        random numbers. A smaller share of the same seed is a subset of a larger share. Test rows do
+        not change. With a share of 1, this problem is returned. Memory: 12 bytes for each row. The
+        index of the new problem stores nothing in files; it uses the neighbours of this index.
+
+        Examples
+        --------
+        >>> problem = Problem.from_arrays(np.zeros((10, 2), np.float32), ["hat"] * 10, range(10))
+        >>> problem.subsampled(0.8, seed=0).candidates.tolist()
+        [2, 3, 4, 5, 6, 7, 8, 9]
+        >>> problem.subsampled(0.8, seed=1).candidates.tolist()
+        [0, 1, 2, 3, 4, 5, 6, 9]
+        """
+        check_pool_share(share)
+        if share == 1:
+            return self
+        m = len(self.candidates)
+        size = max(1, round(share * m))
+        rng = np.random.default_rng([seed, 0x5AFE])
+        rows = np.sort(self.candidates[rng.permutation(m)[:size]])
+        kind, exact_up_to = self.index.kind, self.index.exact_up_to
+        # Nothing is stored for each pool: neighbours are selected from those of all candidates.
+        index = Index(self.matrix, rows, kind=kind, exact_up_to=exact_up_to, whole=self.index)
+        return replace(self._with_candidates(rows, f"share{share:g}"), index=index)
+
     def long_tailed(self, ratio: float, seed: int = 0) -> Problem:
         """Return the problem with long-tailed classes.
 
@@ -299,10 +334,55 @@ class Problem:
         rng = np.random.default_rng([seed, 0x4A4E])
         return self._with_candidates(_drawn(self.candidates, codes, sizes, rng), f"rare{n}")
 
+    def with_target(self, target: Target | Embeddings | ArrayLike | str) -> Problem:
+        """Return the problem whose picks represent unlabelled items of a target.
+
+        The digest contains the target. Candidates, labels and test rows do not change.
+
+        Parameters
+        ----------
+        target
+            Embeddings of another dataset, (t, d) vectors, or the name of a split of the dataset.
+            If its items are test rows, the accuracy is transductive: it is measured on the items
+            that the picks represent. Their labels are used only for the measures.
+
+        Examples
+        --------
+        >>> problem = Problem.from_arrays(np.eye(3, dtype=np.float32), ["a", "b", "c"], range(3))
+        >>> aimed = problem.with_target([[1, 1, 0]])
+        >>> len(aimed.target), aimed.digest == problem.digest
+        (1, False)
+        """
+        found = Target.of(target, self.matrix if self.embeddings is None else self.embeddings)
+        digest = hashlib.sha256(bytes.fromhex(self.digest) + bytes.fromhex(found.digest))
+        return replace(self, digest=digest.hexdigest(), target=found)
+
+    @property
+    def test_items_in_target(self) -> int:
+        """The number of images of the target that are test images; 0 without a dataset."""
+        if self.target is None or self.embeddings is None:
+            return 0
+        return self.target.count_of(self.embeddings.content_ids[row] for row in self.test_rows)
+
     @property
     def identity(self) -> ProblemIdentity:
         """The identity of the problem in run ids."""
         return ProblemIdentity(self.name, self.digest, self.spec_id, self.index.kind)
+
+    @cached_property
+    def test_set(self) -> str | None:
+        """Digest of the test items in their order, and of their labels; None without test rows.
+
+        Problems with equal digests have the same test items, also if their candidates differ.
+        """
+        if not self.test_rows.size:
+            return None
+        digest = hashlib.sha256(repr(self.test_labels.tolist()).encode())
+        if self.ids is None:
+            digest.update(np.ascontiguousarray(self.matrix[self.test_rows]).data.cast("B"))
+        else:
+            digest.update(repr([self.ids[row] for row in self.test_rows.tolist()]).encode())
+        return digest.hexdigest()[:16]
 
     @property
     def class_sizes(self) -> dict[Any, int]:
@@ -320,7 +400,9 @@ class Problem:
         """
         folder, index = Path(folder), self.index
         if (folder / META).exists():
-            if read_meta(folder)["digest"] != self.digest:
+            stored = read_meta(folder)
+            identity = self.digest, self.name, self.spec_id
+            if (stored["digest"], stored["name"], stored["spec_id"]) != identity:
                 raise RunError(f"{folder} holds another problem: choose another folder.")
             return
         # An index without a folder or digest is stored in the folder of the problem.
@@ -338,6 +420,7 @@ class Problem:
             },
             "ids": None if self.ids is None else list(self.ids),
             "copies_left_out": self.copies_left_out,
+            "target": None if self.target is None else [self.target.name, self.target.digest],
         }
         arrays = {
             "candidates": self.candidates,
@@ -346,6 +429,8 @@ class Problem:
             "test_rows": self.test_rows,
             "test_labels": self.test_labels,
         }
+        if self.target is not None:
+            arrays["target"] = self.target.vectors
         write_problem(folder, meta, arrays, self.matrix)
 
     @classmethod
@@ -359,6 +444,10 @@ class Problem:
         )
         matrix = read_matrix(folder, meta)
         index = meta["index"]
+        target = None
+        if meta.get("target") is not None:
+            vectors = np.load(folder / "target.npy", mmap_mode="r", allow_pickle=False)
+            target = Target(vectors, *meta["target"])
         return cls(
             matrix=matrix,
             candidates=candidates,
@@ -378,6 +467,7 @@ class Problem:
             spec_id=meta["spec_id"],
             ids=meta["ids"],
             copies_left_out=meta.get("copies_left_out", 0),
+            target=target,
         )
 
     def _with_candidates(self, rows: NDArray[np.int64], suffix: str) -> Problem:

@@ -13,10 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .._files import count_rows, locked, read_parquet, write_parquet
+from .._html import result_html
 from .._loops.arrays import is_labelled
 from .._loops.runs import damaged_run, unwritable_run, write_config
+from .round_predictions import RoundPredictions
 
-__all__ = ["FORMAT", "RoundRecord", "RunFolder", "area_under_budget_curve"]
+__all__ = ["FORMAT", "RoundRecord", "RunFolder", "area_under_budget_curve", "unpacked"]
 
 FORMAT = 2
 
@@ -37,6 +39,10 @@ _ROUNDS = pa.schema(
         pa.field("advice", pa.string()),
         pa.field("expected_accuracy", pa.float64()),
         pa.field("expected_accuracy_ci", pa.list_(pa.float64(), 2)),
+        pa.field("test_set", pa.string()),
+        pa.field("tested", pa.int32()),
+        pa.field("correct", pa.binary()),
+        pa.field("rest_accuracy", pa.float64()),
     ]
 )
 _PICKS = pa.schema(
@@ -87,6 +93,18 @@ class RoundRecord:
     expected_accuracy, expected_accuracy_ci
         Expected accuracy on the candidates without a label, and its 90 % interval; None if it is
         unknown. See ``docs/explanation/expected-accuracy.md``.
+    correct
+        (t,) bool: whether the prediction of each test row is right. None without test rows, before
+        the first label, and in stored rounds of earlier versions. Stored as one bit for each test
+        row.
+    rest_accuracy
+        Measured accuracy on the candidates without a label, or on 2,000 random ones of them. The
+        dataset's labels of these candidates are used for nothing else.
+    test_set
+        `Problem.test_set`; None in stored rounds of earlier versions.
+    predictions
+        Predictions for the test rows and the picks; None in stored rounds of earlier versions and
+        of experiments, and if the loop does not keep them.
     """
 
     round: int
@@ -107,6 +125,10 @@ class RoundRecord:
     advice: dict[str, Any] = field(default_factory=dict)
     expected_accuracy: float | None = None
     expected_accuracy_ci: tuple[float, float] | None = None
+    correct: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
+    rest_accuracy: float | None = None
+    test_set: str | None = None
+    predictions: RoundPredictions | None = field(default=None, repr=False, compare=False)
 
     @property
     def loss(self) -> float | None:
@@ -122,6 +144,25 @@ class RoundRecord:
             f"round {self.round:>3}   {self.labelled:>6} labels   {quality}   "
             f"{self.strategy} {self.select_seconds:.2f} s, fit {self.fit_seconds:.2f} s"
         )
+
+    def _repr_html_(self) -> str:
+        low, high = self.expected_accuracy_ci or (None, None)
+        facts = [
+            ("strategy", self.strategy),
+            ("accuracy", self.accuracy),
+            ("macro-F1", self.macro_f1),
+            ("expected accuracy", self.expected_accuracy),
+            ("90 % interval", None if low is None else f"{low:.3f} to {high:.3f}"),
+            ("advice", self.advice.get("reason")),
+        ]
+        labels = (None if label is None else str(label) for label in self.labels.tolist())
+        picks = zip(
+            range(1, len(self.rows) + 1), self.rows.tolist(), labels, self.scores.tolist(),
+            strict=True,
+        )  # fmt: skip
+        title = f"Round {self.round}: {self.labelled:,} labels"
+        headings = ["rank", "row", "label", "score"]
+        return result_html(title, facts, headings, picks, n_rows=len(self.rows))
 
     def summary(self) -> dict[str, Any]:
         """Return the measures of the round as JSON, with the keys of the ``--json`` output."""
@@ -139,6 +180,7 @@ class RoundRecord:
             "advice": self.advice,
             "expected_accuracy": self.expected_accuracy,
             "expected_accuracy_ci": self.expected_accuracy_ci and [*self.expected_accuracy_ci],
+            "rest_accuracy": self.rest_accuracy,
         }
 
 
@@ -161,8 +203,9 @@ def area_under_budget_curve(labelled: Sequence[int], accuracy: Sequence[float]) 
 class RunFolder:
     """A stored run.
 
-    A round is stored once ``rounds.parquet`` contains it. The picks of a round are written first,
-    so a killed process can leave picks without a round. These picks are ignored. Several processes
+    A round is stored once ``rounds.parquet`` contains it. The predictions and the picks of a round
+    are written first, so a killed process can leave them without a round. They are ignored then.
+    ``predictions.parquet`` is missing if no round has predictions. Several processes
     can read and write the same run: a lock protects the files, and the number of stored rounds
     never decreases.
     """
@@ -170,7 +213,7 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         # Tables of the rounds that were written, so that each table is made only once.
-        self._tables: dict[int, tuple[RoundRecord, pa.Table, pa.Table]] = {}
+        self._tables: dict[int, tuple[RoundRecord, pa.Table, pa.Table, pa.Table | None]] = {}
 
     def _stored_rounds(self) -> int:
         try:
@@ -190,12 +233,16 @@ class RunFolder:
             with locked(self.path):
                 rounds = read_parquet(self.path / "rounds.parquet").to_pylist()
                 picks = read_parquet(self.path / "picks.parquet").to_pylist()
+                predictions = self._predictions()
         except (pa.ArrowException, OSError) as error:
             raise damaged_run(self.path, error) from error
         by_round: dict[int, list[dict[str, Any]]] = {}
         for pick in picks:
             by_round.setdefault(pick["round"], []).append(pick)
-        records = [_record(row, by_round.get(row["round"], [])) for row in rounds]
+        records = [
+            _record(row, by_round.get(row["round"], []), predictions.get(row["round"]))
+            for row in rounds
+        ]
         counts = np.cumsum([is_labelled(record.labels).sum() for record in records])
         if [record.labelled for record in records] != counts.tolist():
             raise damaged_run(self.path, "its picks do not fit its rounds")
@@ -207,21 +254,33 @@ class RunFolder:
             id(record): self._tables.get(id(record)) or (record, *_table(record, ids))
             for record in records
         }
-        rounds = pa.concat_tables([row for _, row, _ in self._tables.values()])
-        picks = pa.concat_tables([picks for _, _, picks in self._tables.values()])
+        rounds, picks = (
+            pa.concat_tables([tables[place] for tables in self._tables.values()]).combine_chunks()
+            for place in (1, 2)
+        )
+        predictions = [row for *_, row in self._tables.values() if row is not None]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with locked(self.path):
                 if self._stored_rounds() >= len(records):
                     return  # another process has stored these rounds
-                write_parquet(self.path / "picks.parquet", picks.combine_chunks())
-                write_parquet(self.path / "rounds.parquet", rounds.combine_chunks())
+                if predictions:
+                    write_parquet(self.path / "predictions.parquet", pa.concat_tables(predictions))
+                write_parquet(self.path / "picks.parquet", picks)
+                write_parquet(self.path / "rounds.parquet", rounds)
         except OSError as error:
             raise unwritable_run(self.path, error) from error
 
+    def _predictions(self) -> dict[int, RoundPredictions]:
+        """Return the stored predictions by the number of their round."""
+        path = self.path / "predictions.parquet"
+        return RoundPredictions.by_round(read_parquet(path)) if path.exists() else {}
 
-def _table(record: RoundRecord, ids: Sequence[str] | None) -> tuple[pa.Table, pa.Table]:
-    """Return a table with the round, and a table with its picks."""
+
+def _table(
+    record: RoundRecord, ids: Sequence[str] | None
+) -> tuple[pa.Table, pa.Table, pa.Table | None]:
+    """Return tables with the round, its picks and its predictions."""
     n = len(record.rows)
     picks = {
         "round": np.full(n, record.round, np.int32),
@@ -232,12 +291,31 @@ def _table(record: RoundRecord, ids: Sequence[str] | None) -> tuple[pa.Table, pa
         "label": [json.dumps(label) for label in record.labels.tolist()],
     }
     texts = {name: json.dumps(getattr(record, name), sort_keys=True) for name in _TEXTS}
-    row = {name: [texts.get(name, getattr(record, name))] for name in _ROUNDS.names}
-    return pa.table(row, _ROUNDS), pa.table(picks, _PICKS)
+    values = vars(record) | texts | _packed(record.correct)
+    row = {name: [values[name]] for name in _ROUNDS.names}
+    predictions = None if record.predictions is None else record.predictions.table(record.round)
+    return pa.table(row, _ROUNDS), pa.table(picks, _PICKS), predictions
 
 
-def _record(row: dict[str, Any], picks: list[dict[str, Any]]) -> RoundRecord:
+def _packed(correct: NDArray[np.bool_] | None) -> dict[str, Any]:
+    """Return the columns of `RoundRecord.correct`: the number of test rows, and one bit each."""
+    if correct is None:
+        return {"tested": None, "correct": None}
+    return {"tested": correct.size, "correct": np.packbits(correct).tobytes()}
+
+
+def unpacked(tested: int | None, correct: bytes | None) -> NDArray[np.bool_] | None:
+    """Return `RoundRecord.correct` from its columns."""
+    if tested is None or correct is None:
+        return None
+    return np.unpackbits(np.frombuffer(correct, np.uint8), count=tested).astype(np.bool_)
+
+
+def _record(
+    row: dict[str, Any], picks: list[dict[str, Any]], predictions: RoundPredictions | None
+) -> RoundRecord:
     interval = row.get("expected_accuracy_ci")  # runs of earlier versions have none
+    tested, correct = row.pop("tested", None), row.pop("correct", None)
     return RoundRecord(
         **row
         | {
@@ -247,4 +325,5 @@ def _record(row: dict[str, Any], picks: list[dict[str, Any]]) -> RoundRecord:
         }
         | {name: json.loads(row[name]) for name in _TEXTS}
         | {"expected_accuracy_ci": None if interval is None else tuple(interval)}
+        | {"correct": unpacked(tested, correct), "predictions": predictions}
     )

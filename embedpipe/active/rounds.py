@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,16 +14,18 @@ from .._loops.fitting import (
     Trainer,
     head_attributes,
     joined,
-    probabilities_of,
     timed,
 )
 from ..errors import ExhaustedError
 from ..heads import expected_calibration_error
 from ..strategies import Selection, Strategy
-from .expected import ExpectedAccuracy, expected_of_candidates
+from .ceiling import CEILING, OracleCeiling
+from .expected import ALL_LABELLED, FEW_LABELS, ExpectedAccuracy, expected_of_predictions, unknown
 from .options import LoopOptions
 from .problem import Problem
 from .records import RoundRecord
+from .round_predictions import Predicted, RoundPredictions
+from .sample import CandidateSample, Predictions, predictions_of
 from .selection import RoundPool
 from .stopping import StoppingMonitor
 
@@ -34,7 +36,7 @@ __all__ = ["Evaluator", "Rounds", "Scores"]
 
 STORED_ATTRIBUTES = (
     "loss_", "C_", "C_rule_", "n_iter_", "converged_", "temperature_",
-    "cv_accuracy_", "cv_n_", "cv_ece_",
+    "cv_accuracy_", "cv_n_", "cv_ece_", "choice_",
 )  # fmt: skip
 """Attributes of a head that a record contains."""
 
@@ -53,39 +55,40 @@ class Scores:
         Mean recall of the classes of the test rows.
     ece
         Expected calibration error, in 15 bins of equal width.
+    correct
+        (t,) bool: whether the prediction of each test row is right.
     """
 
     accuracy: float | None = None
     macro_f1: float | None = None
     balanced_accuracy: float | None = None
     ece: float | None = None
+    correct: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
 
 
 class Evaluator:
-    """Evaluates heads on the same (t,) test rows, in one pass for each head."""
+    """Evaluates predictions for test rows with (t,) true labels."""
 
-    def __init__(
-        self, matrix: NDArray[np.float32], rows: NDArray[np.int64], labels: NDArray[Any]
-    ) -> None:
-        self._matrix, self._rows = matrix, rows
+    def __init__(self, labels: NDArray[Any]) -> None:
         self._classes, self._truth = np.unique(labels, return_inverse=True)  # (K,) classes, (t,)
 
-    def scores(self, head: Any) -> Scores:
-        """Return the measures of a fitted head."""
-        if head is None or not self._rows.size:
+    def scores(self, predictions: Predictions | None) -> Scores:
+        """Return the measures of the predictions for the test rows."""
+        if predictions is None:
             return Scores()
-        probabilities = probabilities_of(head, self._matrix, self._rows)  # (t, C)
-        column_of, class_of = self._matched(np.asarray(head.classes_))  # (K,), (C,)
-        predicted = class_of[probabilities.argmax(axis=1)]  # (t,), -1: a class without test rows
+        column_of, class_of = self._matched(predictions.classes)  # (K,), (C,)
+        predicted = class_of[predictions.probabilities.argmax(axis=1)]  # (t,), -1: untested class
         k = self._classes.size
-        right = np.bincount(self._truth[predicted == self._truth], minlength=k)  # (K,)
+        correct = predicted == self._truth  # (t,)
+        right = np.bincount(self._truth[correct], minlength=k)  # (K,)
         sizes = np.bincount(self._truth, minlength=k)  # (K,), all at least 1
-        predictions = np.bincount(predicted[predicted >= 0], minlength=k)  # (K,)
+        predictions_of_class = np.bincount(predicted[predicted >= 0], minlength=k)  # (K,)
         return Scores(
-            accuracy=float(right.sum() / self._rows.size),
-            macro_f1=float((2 * right / (sizes + predictions)).mean()),
+            accuracy=float(right.sum() / correct.size),
+            macro_f1=float((2 * right / (sizes + predictions_of_class)).mean()),
             balanced_accuracy=float((right / sizes).mean()),
-            ece=expected_calibration_error(probabilities, column_of[self._truth]),
+            ece=expected_calibration_error(predictions.probabilities, column_of[self._truth]),
+            correct=correct,
         )
 
     def _matched(self, classes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -103,18 +106,21 @@ class Rounds:
     """The rounds of a loop so far, and its head.
 
     `run` does the next round and returns its record. `add` appends a new or a stored record to
-    `records`.
+    `records`. With `keep_predictions`, the records of new rounds contain their predictions.
     """
 
-    def __init__(self, problem: Problem, options: LoopOptions) -> None:
+    def __init__(
+        self, problem: Problem, options: LoopOptions, *, keep_predictions: bool = False
+    ) -> None:
         self.problem, self.options = problem, options
+        self._keep_predictions = keep_predictions
         self.records: list[RoundRecord] = []
         self._mode = options.built_mode
         self._batches: list[Batch] = []  # answered rows, for each round with an answer
         self._head: Any = None
         self._learned = 0  # number of batches that the head was trained on
         self._finite = False  # whether the candidates were checked for NaN and infinity
-        self._evaluator = Evaluator(problem.matrix, problem.test_rows, problem.test_labels)
+        self._evaluator = Evaluator(problem.test_labels)
         self._trainer = Trainer(
             options.built_head,
             problem.matrix,
@@ -123,7 +129,11 @@ class Rounds:
             seed=options.seed,
             buffer_size=options.replayed or 0,
         )
-        self._monitor = StoppingMonitor(self._trainer)
+        self._sample = CandidateSample(self._trainer)
+        self._monitor = StoppingMonitor()
+        self._ceiling = (
+            OracleCeiling(problem.oracle, self._trainer) if options.oracle_ceiling else None
+        )
 
     @property
     def left(self) -> int:
@@ -152,7 +162,8 @@ class Rounds:
             return None
         rows = self.problem.candidates
         batch = Batch(rows, self.problem.oracle.every_label(rows))
-        return self._evaluator.scores(self._trainer.fit(self._trainer.fresh(), batch)).accuracy
+        head = self._trainer.fit(self._trainer.fresh(), batch)
+        return self._evaluator.scores(self._tested(head)).accuracy
 
     def add(self, record: RoundRecord) -> None:
         """Add the record of the next round."""
@@ -167,7 +178,7 @@ class Rounds:
         has_head = number > 0 and bool(self._batches)  # there is no head before the first label
         strategy = self.options.built_strategy if has_head else self.options.built_initial
         size = self.options.batch_size if number else self.options.initial_size
-        skip = self.options.skip if has_head else 0
+        skip = self.options.skip if has_head and self._ceiling is None else 0
         if number:
             size = min(size, self.left - skip)
         if size < 1:
@@ -175,7 +186,14 @@ class Rounds:
                 f"only {self.left} candidates are left, and `skip` leaves them out: lower `skip`."
             )
         rng = np.random.default_rng([self.options.seed, number])
-        picked, select_seconds = timed(lambda: strategy.select(self._pool(), size + skip, rng))
+
+        def select() -> Selection:
+            pool = self._pool(strategy)
+            if self._ceiling is not None:
+                return self._ceiling.choose(pool, size, self._batches, rng)
+            return strategy.select(pool, size + skip, rng)
+
+        picked, select_seconds = timed(select)
         self._finite = True
         if picked.rows.size <= skip:
             raise ExhaustedError(
@@ -183,10 +201,12 @@ class Rounds:
                 "lower `skip`."
             )
         picked = Selection(picked.rows[skip:], picked.scores[skip:], picked.diagnostics)
-        return self._learn(strategy, picked, select_seconds)
+        name = str(strategy) if self._ceiling is None else CEILING
+        return self._learn(name, picked, select_seconds)
 
-    def _pool(self) -> RoundPool:
+    def _pool(self, strategy: Strategy) -> RoundPool:
         rows, labels = self.labelled()
+        target = self.problem.target if strategy.uses_target else None
         declined = [record.rows[~is_labelled(record.labels)] for record in self.records]
         return RoundPool(
             self.problem.matrix,
@@ -197,25 +217,34 @@ class Rounds:
             index=self.problem.index,
             declined=np.concatenate([np.array([], np.int64), *declined]),
             checked=self._finite,
+            target=None if target is None else target.vectors,
         )
 
-    def _learn(self, strategy: Strategy, picked: Selection, select_seconds: float) -> RoundRecord:
+    def _learn(self, chosen_by: str, picked: Selection, select_seconds: float) -> RoundRecord:
         answers = self.problem.oracle.label(picked.rows)
         batch = _batch(picked.rows, answers)
         batches = [*self._batches, batch] if batch.rows.size else self._batches
-        self._monitor.remember(self.fitted)  # before the next fit changes the head
+        before = self.fitted
+        if self._monitor.before is None and before is not None:  # after a restart
+            self._monitor.before = self._sample.predict(before).labels
+        predicted_before = self._of_picks(
+            before, picked.rows
+        )  # some modes change the head in place
         fit_seconds = timed(lambda: self._train(batches))[1] if batch.rows.size else 0.0
         head = self._head
         labelled = sum(each.rows.size for each in batches)
         held_out = self._held_out(head, batches)
-        expected = self._expected(head, held_out, batches)
+        predictions = None if head is None else self._sample.predict(head)
+        rest = ~np.isin(self._sample.rows, [] if not batches else joined(batches).rows)  # (s,)
+        expected = self._expected(predictions, rest, held_out, batches)
+        tested = self._tested(head)
         cost = self.records[-1].cost if self.records else 0.0
         return RoundRecord(
             round=len(self.records),
             labelled=labelled,
             select_seconds=select_seconds,
             fit_seconds=fit_seconds,
-            strategy=str(strategy),
+            strategy=chosen_by,
             rows=picked.rows,
             scores=picked.scores,
             labels=answers,
@@ -225,11 +254,41 @@ class Rounds:
             },
             diagnostics={name: _last(value) for name, value in picked.diagnostics.items()},
             cost=cost + self.problem.oracle.cost(picked.rows),
-            advice=self._monitor.advise(head, held_out, labelled, self.records),
+            advice=self._monitor.advise(
+                None if predictions is None else predictions.labels,
+                self._trainer.cv_accuracy(head, held_out),
+                labelled,
+                self.records,
+            ),
             expected_accuracy=expected.value,
             expected_accuracy_ci=expected.interval,
-            **asdict(self._evaluator.scores(head)),
+            rest_accuracy=self._rest_accuracy(predictions, rest),
+            test_set=self.problem.test_set,
+            predictions=self._kept(tested, predicted_before, self._of_picks(head, picked.rows)),
+            **asdict(self._evaluator.scores(tested)),
         )
+
+    def _tested(self, head: Any) -> Predictions | None:
+        """Return the predictions of a head for the test rows; None without a head or test rows."""
+        if head is None or not self.problem.test_rows.size:
+            return None
+        return predictions_of(head, self.problem.matrix, self.problem.test_rows)
+
+    def _of_picks(self, head: Any, rows: NDArray[np.int64]) -> Predictions | None:
+        """Return the predictions of a head for picks, if they are kept."""
+        if head is None or not self._keep_predictions:
+            return None
+        return predictions_of(head, self.problem.matrix, rows)
+
+    def _kept(self, *predictions: Predictions | None) -> RoundPredictions | None:
+        """Return the predictions for the test rows and for the picks before and after a round."""
+        if not self._keep_predictions:
+            return None
+        classes = np.union1d(self.problem.oracle.classes, self.problem.test_labels)  # (C,)
+        tested, before, after = (
+            None if each is None else Predicted.of(each, classes) for each in predictions
+        )
+        return RoundPredictions(classes, None if tested is None else tested.codes, before, after)
 
     def _held_out(self, head: Any, batches: list[Batch]) -> HeldOutPredictions | None:
         """Return the cross-validated predictions of all labelled rows."""
@@ -239,15 +298,37 @@ class Rounds:
         return self._trainer.held_out(head, joined(batches), refit=thorough)
 
     def _expected(
-        self, head: Any, held_out: HeldOutPredictions | None, batches: list[Batch]
+        self,
+        predictions: Predictions | None,
+        rest: NDArray[np.bool_],
+        held_out: HeldOutPredictions | None,
+        batches: list[Batch],
     ) -> ExpectedAccuracy:
-        """Return the expected accuracy on the candidates without a label."""
+        """Return the expected accuracy on the candidates without a label, `rest` of the sample."""
+        if predictions is None:
+            return unknown(np.array([]), FEW_LABELS)
         # In the other modes, the head does not learn from all labels equally. Its held-out
         # predictions do not represent all labelled rows.
         if not self._mode.from_all or self.options.advice != "full":
-            held_out = None
-        every = joined(batches) if batches else Batch(np.array([], np.int64), np.array([]))
-        return expected_of_candidates(self._trainer, head, held_out, every)
+            return unknown(predictions.classes, "")
+        self._sample.nearest.update(batches)
+        if not rest.any():
+            return unknown(predictions.classes, ALL_LABELLED)
+        n = sum(batch.rows.size for batch in batches)
+        neighbours = self._sample.nearest.measures(rest, predictions.labels, n)
+        count = len(self.problem.candidates) - n
+        return expected_of_predictions(
+            self._head, held_out, predictions.of(rest), neighbours, count
+        )
+
+    def _rest_accuracy(
+        self, predictions: Predictions | None, rest: NDArray[np.bool_]
+    ) -> float | None:
+        """Return the share of right predictions for the candidates without a label."""
+        if predictions is None or not rest.any():
+            return None
+        truth = self.problem.oracle.every_label(self._sample.rows[rest])
+        return float(np.mean(predictions.labels[rest] == truth))
 
     def _train(self, batches: list[Batch]) -> None:
         previous = self._head

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -10,15 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._loops.fitting import run_head
+from .._loops.fitting import Batch, Trainer, run_head
 from .._seeds import check_seed
+from ..cache import earlier_of
 from ..embedding import Embeddings
 from ..errors import SelectionError, UsageError
-from ..index import Index, nearest_of_set, vectors_of
+from ..index import Index, ShardedMatrix, nearest_of_set, vectors_of
+from ..index.ray_workers import with_ray_workers
+from ..index.vectors import Matrix
 from ..labels import rows_for
 from ..strategies import Pool, Selection, Strategy, get_strategy
 from ..strategies.pool import checked_rows
 from ..strategies.strategy import METRIC
+from .target import Target
 
 __all__ = [
     "Group",
@@ -31,9 +36,12 @@ __all__ = [
     "select",
 ]
 
+EXECUTORS = ("local", "ray")
+"""Where the vectors are compared."""
+
 
 def select(
-    embeddings: Embeddings | ArrayLike,
+    embeddings: Embeddings | ShardedMatrix | ArrayLike,
     n: int,
     strategy: str | Strategy = "coreset",
     *,
@@ -41,18 +49,21 @@ def select(
     labels: ArrayLike | Mapping[str, str] | None = None,
     candidates: ArrayLike | None = None,
     declined: ArrayLike | None = None,
-    head: Any = "logistic",
+    head: Any = "auto",
     seed: int = 0,
     index: Index | str = "exact",
     examples: ArrayLike | None = None,
     metadata: Mapping[str, ArrayLike] | None = None,
+    target: Embeddings | Target | ArrayLike | str | None = None,
+    executor: str = "local",
+    address: str | None = None,
 ) -> Selection:
     """Select the `n` most useful items to label next.
 
     Parameters
     ----------
     embeddings
-        Embeddings of a dataset, or an array of (m, d) vectors.
+        Embeddings of a dataset, an array of (m, d) vectors, or a `ShardedMatrix` of several files.
     n
         Number of picks.
     strategy
@@ -78,6 +89,16 @@ def select(
         Row numbers or (e, d) vectors of examples, for strategies that search by similarity.
     metadata
         Arrays of (m,) numbers by name, for strategies that use these numbers as weights.
+    target
+        Unlabelled items from where the classifier will be used: embeddings of a dataset, (t, d)
+        vectors, or the name of a split of the same dataset. The picks represent these items instead
+        of the candidates. Strategies that do not use a target raise an error.
+    executor
+        ``"local"``, or ``"ray"``: workers on a Ray cluster compute on parts of the rows. The picks
+        are the same. The embeddings must be those of a dataset or a `ShardedMatrix`, and every
+        worker must find their files at the same paths.
+    address
+        Address of the Ray cluster. Default: ``RAY_ADDRESS``, or else this machine.
 
     Returns
     -------
@@ -99,35 +120,64 @@ def select(
     """
     chooser = get_strategy(strategy) if isinstance(strategy, str) else strategy
     seed = check_seed(seed)
-    pool = pool_of(
-        embeddings,
-        labelled=labelled,
-        labels=labels,
-        candidates=candidates,
-        declined=declined,
-        head=head,
-        seed=seed,
-        index=index,
-        examples=examples,
-        metadata=metadata,
-    )
-    return chooser.select(pool, n, np.random.default_rng(seed))
+    with _on_workers(embeddings, executor, address) as matrix:
+        pool = pool_of(
+            embeddings,
+            labelled=labelled,
+            labels=labels,
+            candidates=candidates,
+            declined=declined,
+            head=head,
+            seed=seed,
+            index=index,
+            examples=examples,
+            metadata=metadata,
+            target=target,
+            matrix=matrix,
+        )
+        return chooser.select(pool, n, np.random.default_rng(seed))
+
+
+@contextlib.contextmanager
+def _on_workers(
+    embeddings: Embeddings | ShardedMatrix | ArrayLike, executor: str, address: str | None
+) -> Iterator[Matrix | None]:
+    """Yield the matrix with workers on a Ray cluster, or None for the executor ``local``."""
+    if executor not in EXECUTORS:
+        raise UsageError(f"unknown executor {executor!r}: use {' or '.join(EXECUTORS)}.")
+    if executor == "local":
+        yield None
+        return
+    if isinstance(embeddings, Embeddings):
+        embeddings = ShardedMatrix([embeddings.folder / "embeddings.npy"])
+    if not isinstance(embeddings, ShardedMatrix):
+        raise UsageError(
+            "executor='ray' needs the embeddings of a dataset or a ShardedMatrix, whose files the "
+            "workers can read: save the array with `np.save`."
+        )
+    with with_ray_workers(embeddings, address) as matrix:
+        yield matrix
 
 
 def pool_of(
-    embeddings: Embeddings | ArrayLike,
+    embeddings: Embeddings | ShardedMatrix | ArrayLike,
     *,
     labelled: ArrayLike | None = None,
     labels: ArrayLike | Mapping[str, str] | None = None,
     candidates: ArrayLike | None = None,
     declined: ArrayLike | None = None,
-    head: Any = "logistic",
+    head: Any = "auto",
     seed: int = 0,
     index: Index | str = "exact",
     examples: ArrayLike | None = None,
     metadata: Mapping[str, ArrayLike] | None = None,
+    target: Embeddings | Target | ArrayLike | str | None = None,
+    matrix: Matrix | None = None,
 ) -> Pool:
-    """Return the pool from which `select` picks with these arguments."""
+    """Return the pool from which `select` picks with these arguments.
+
+    `matrix` has the same vectors as `embeddings`, such as a `ShardedMatrix` with workers.
+    """
     if isinstance(labels, Mapping):
         if not isinstance(embeddings, Embeddings) or labelled is not None:
             raise UsageError(
@@ -136,7 +186,11 @@ def pool_of(
         labelled, labels = rows_of_labels(embeddings, labels)
     if candidates is None and isinstance(embeddings, Embeddings):
         candidates = default_candidates(embeddings)
-    matrix = np.asarray(embeddings)
+    if matrix is None:
+        matrix = embeddings if isinstance(embeddings, ShardedMatrix) else np.asarray(embeddings)
+    make: Any = index
+    if isinstance(index, str):
+        make = partial(index_of, embeddings, kind=index, matrix=matrix)
     pool: Pool = RoundPool(
         matrix,
         declined=checked_rows([] if declined is None else declined, len(matrix), "declined"),
@@ -145,28 +199,38 @@ def pool_of(
         head=(
             None
             if labels is None or not np.size(labels)
-            else lambda: _fit(pool, run_head(head, seed))
+            else lambda: _fit(pool, run_head(head, seed), seed)
         ),
         candidates=candidates,
-        index=partial(index_of, embeddings, kind=index) if isinstance(index, str) else index,
+        index=make,
         examples=_vectors(embeddings, examples),
         metadata=metadata,
+        target=None if target is None else Target.of(target, embeddings).vectors,
     )
     return pool
 
 
 def index_of(
-    embeddings: Embeddings | ArrayLike, candidates: NDArray[np.int64], kind: str = "exact"
+    embeddings: Embeddings | ShardedMatrix | ArrayLike,
+    candidates: NDArray[np.int64],
+    kind: str = "exact",
+    matrix: Matrix | None = None,
 ) -> Index:
-    """Return the index of the candidates; for a dataset, it is stored in the embeddings' folder."""
+    """Return the index of the candidates; for a dataset, it is stored in the embeddings' folder.
+
+    `matrix` has the same vectors as `embeddings`.
+    """
     if not isinstance(embeddings, Embeddings):
-        return Index(np.asarray(embeddings, dtype=np.float32), candidates, kind=kind)
+        if not isinstance(matrix, ShardedMatrix):
+            matrix = np.asarray(embeddings, dtype=np.float32)
+        return Index(matrix, candidates, kind=kind)
     return Index(
-        embeddings.matrix,
+        embeddings.matrix if matrix is None else matrix,
         candidates,
         kind=kind,
         folder=embeddings.folder / "index",
         digest=embeddings.digest,
+        earlier=earlier_of(embeddings.folder),
     )
 
 
@@ -203,7 +267,7 @@ class RoundPool(Pool):
 
     def __init__(
         self,
-        embeddings: NDArray[np.float32],
+        embeddings: Matrix,
         *,
         declined: NDArray[np.int64],
         checked: bool = False,
@@ -302,12 +366,12 @@ def groups(
     ]
 
 
-def _vectors(embeddings: Embeddings | ArrayLike, examples: ArrayLike | None) -> Any:
+def _vectors(embeddings: Embeddings | ShardedMatrix | ArrayLike, examples: ArrayLike | None) -> Any:
     """Return the vectors of examples that are given as vectors or as row numbers."""
     given = None if examples is None else np.asarray(examples)
     if given is None or given.ndim != 1 or given.dtype.kind not in "iu":
         return given
-    matrix = np.asarray(embeddings)
+    matrix = embeddings if isinstance(embeddings, ShardedMatrix) else np.asarray(embeddings)
     outside = given[(given < 0) | (given >= len(matrix))]
     if outside.size:
         raise SelectionError(
@@ -317,6 +381,8 @@ def _vectors(embeddings: Embeddings | ArrayLike, examples: ArrayLike | None) -> 
     return matrix[given]  # (e, d)
 
 
-def _fit(pool: Pool, head: Any) -> Any:
-    """Fit the head to the labelled rows of a pool."""
-    return head.fit(pool.embeddings[pool.labelled], pool.labels)
+def _fit(pool: Pool, head: Any, seed: int) -> Any:
+    """Fit the head to a pool."""
+    labels = np.asarray(pool.labels)
+    trainer = Trainer(head, pool.embeddings, pool.candidates, labels[:0], seed=seed)
+    return trainer.fit(head, Batch(pool.labelled, labels))

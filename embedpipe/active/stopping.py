@@ -5,19 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._loops.arrays import uniform_of_rows
-from .._loops.fitting import Trainer
-from ..index.vectors import take_rows
 from .records import RoundRecord
-
-if TYPE_CHECKING:
-    from ..heads import HeldOutPredictions
 
 __all__ = ["Evidence", "StoppingMonitor", "advise", "wilson"]
 
@@ -52,9 +45,6 @@ GROUP = 0.1
 
 Z = 1.959963984540054
 """Half width of a 95 % interval in standard deviations."""
-
-WATCHED = 2000
-"""Maximum number of candidates whose predictions are compared between rounds."""
 
 
 @dataclass(frozen=True)
@@ -222,42 +212,29 @@ def wilson(accuracy: float | None, n: int) -> tuple[float | None, float | None]:
 
 
 class StoppingMonitor:
-    """Collects the evidence of each round for the advice on stopping.
+    """Collects the evidence of each round for the advice on stopping."""
 
-    At most 2,000 candidates are watched. Extra memory: 4·d bytes for each watched vector of length
-    d.
-    """
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-        self._before: NDArray[Any] | None = None  # (w,)
-
-    @cached_property
-    def _vectors(self) -> NDArray[np.float32]:
-        """The (w, d) vectors of the watched candidates, the same in every round."""
-        rows = self._trainer.candidates
-        if rows.size > WATCHED:
-            keys = uniform_of_rows(rows, self._trainer.seed, "watched")
-            rows = rows[np.sort(np.argsort(keys, kind="stable")[:WATCHED])]
-        return take_rows(self._trainer.matrix, rows)
-
-    def remember(self, head: Any) -> None:
-        """Store the predictions of the last round's head, before the next training changes it."""
-        if self._before is None and head is not None:
-            self._before = self._predictions(head)
+    def __init__(self) -> None:
+        self.before: NDArray[Any] | None = None  # (s,) predicted classes after the last round
 
     def advise(
         self,
-        head: Any,
-        held_out: HeldOutPredictions | None,
+        predicted: NDArray[Any] | None,
+        cross_validated: tuple[float | None, int],
         labelled: int,
         records: Sequence[RoundRecord],
     ) -> dict[str, Any]:
-        """Return the advice after a round."""
-        learned = labelled > (records[-1].labelled if records else 0)
-        cv_accuracy, cv_n = self._trainer.cv_accuracy(head, held_out)
-        now = Evidence(labelled, cv_accuracy, cv_n, self._agreement(head) if learned else None)
-        before = [
+        """Return the advice after a round.
+
+        `predicted` are the (s,) predicted classes of the same candidates in every round; None
+        without a head. `cross_validated` is the cross-validated accuracy and its number of rows.
+        """
+        agreement = None
+        if predicted is not None and labelled > (records[-1].labelled if records else 0):
+            if self.before is not None:
+                agreement = float(np.mean(self.before == predicted))
+            self.before = predicted
+        history = [
             Evidence(
                 record.labelled,
                 record.advice["cv_accuracy"],
@@ -266,13 +243,5 @@ class StoppingMonitor:
             )
             for record in records
         ]
-        return {**advise([*before, now]), "cv_n": cv_n}
-
-    def _agreement(self, head: Any) -> float | None:
-        """Return the share of watched candidates whose prediction did not change in this round."""
-        before, self._before = self._before, self._predictions(head)
-        return None if before is None else float(np.mean(before == self._before))
-
-    def _predictions(self, head: Any) -> NDArray[Any]:
-        best = np.asarray(head.predict_proba(self._vectors)).argmax(axis=1)
-        return np.asarray(np.asarray(head.classes_)[best])
+        accuracy, n = cross_validated
+        return {**advise([*history, Evidence(labelled, accuracy, n, agreement)]), "cv_n": n}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._html import MAX_ROWS, result_html
 from .._loops.fitting import Batch, Trainer, run_head
 from ..cache import Spec
 from ..embedding import Embeddings, EmbedOptions
@@ -89,12 +90,29 @@ class Prediction:
         """(n,) probabilities of the predicted classes."""
         return np.asarray(self.probabilities.max(axis=1))
 
+    def __repr__(self) -> str:
+        return f"Prediction({len(self.ids)} images, {len(self.classes)} classes)"
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("classes", len(self.classes)),
+            ("accuracy", self.accuracy),
+            ("note", self.note or None),
+        ]
+        labels = map(str, self.labels[:MAX_ROWS].tolist())
+        confidences = self.probabilities[:MAX_ROWS].max(axis=1).tolist()
+        rows = zip(self.ids, labels, confidences, strict=False)
+        title = f"Predictions for {len(self.ids):,} images"
+        return result_html(
+            title, facts, ["image", "label", "probability"], rows, n_rows=len(self.ids)
+        )
+
 
 def train(
     embeddings: Embeddings,
     labels: Mapping[str, str],
     *,
-    head: Any = "logistic",
+    head: Any = "auto",
     seed: int = 0,
     output: str | Path | None = None,
 ) -> tuple[Any, float | None]:
@@ -126,7 +144,7 @@ def train_head(
     embeddings: Embeddings,
     labels: Mapping[str, str],
     *,
-    head: Any = "logistic",
+    head: Any = "auto",
     seed: int = 0,
     output: str | Path | None = None,
 ) -> Trained:
@@ -138,8 +156,8 @@ def train_head(
         raise LabelError(
             "none of the labelled images could be read, so the model cannot be trained."
         )
-    fitted = run_head(head, seed)
-    fitted.fit(embeddings.matrix[rows], known)
+    batch = Batch(rows, known)
+    fitted = _fitted(embeddings, run_head(head, seed), batch, seed)
     trained_on = {embeddings.content_ids[row] for row in rows}
     if output is not None:
         metadata = {
@@ -160,9 +178,17 @@ def train_head(
     )
     every_row = np.arange(len(embeddings.items), dtype=np.int64)
     trainer = Trainer(fitted, embeddings.matrix, every_row, known[:0], seed=seed)
-    batch = Batch(rows, known)
     expected = expected_of_candidates(trainer, fitted, trainer.held_out(fitted, batch), batch)
     return Trained(fitted, accuracy, expected)
+
+
+def _fitted(embeddings: Embeddings, head: Any, batch: Batch, seed: int) -> Any:
+    """Fit `head`; a semi-supervised head also receives the rows outside the test split."""
+    if not getattr(head, "uses_unlabelled", False):
+        return head.fit(embeddings.matrix[batch.rows], batch.labels)
+    splits = np.array([item.split or "" for item in embeddings.items])
+    pool = np.flatnonzero(~np.isin(splits, ["test", "validation"]))
+    return Trainer(head, embeddings.matrix, pool, batch.labels[:0], seed=seed).fit(head, batch)
 
 
 def predict(embeddings: Embeddings, model: str | Path) -> Prediction:

@@ -20,7 +20,8 @@ class Encoder(Protocol):
     provenance: dict[str, str]
     """Runtime, versions and device; other values may give slightly different vectors.
 
-    The key ``runtime`` is required.
+    The key ``runtime`` is required. An encoder may also have the attribute ``streams``: the number
+    of threads that may call `encode` at the same time, each with its own batch. The default is 1.
     """
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
@@ -94,7 +95,7 @@ class Backbone(ABC):
         precision
             ``"fp32"`` or ``"bf16"``.
         runtime
-            ``"auto"``, ``"torch"`` or ``"openvino"``.
+            ``"auto"``, ``"torch"``, ``"torch-compile"`` or ``"openvino"``.
         batch_size
             Maximum number of images in one call of `encode`.
 

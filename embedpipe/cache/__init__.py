@@ -1,13 +1,14 @@
 """The cache: stores of immutable fragments, and the matrices derived from them."""
 
 from .maintenance import Problem, collect_garbage, drop_spec, find_spec, list_specs, verify
-from .matrices import open_matrix
-from .scan_memory import MEMORY_SCHEMA, read_memory, write_memory
+from .matrices import Earlier, earlier_of, open_matrix
+from .scan_memory import MEMORY_SCHEMA, memories, read_memory, write_memory
 from .store import CONTENT_ID, Failure, Row, Spec, Store
 
 __all__ = [
     "CONTENT_ID",
     "MEMORY_SCHEMA",
+    "Earlier",
     "Failure",
     "Problem",
     "Row",
@@ -15,8 +16,10 @@ __all__ = [
     "Store",
     "collect_garbage",
     "drop_spec",
+    "earlier_of",
     "find_spec",
     "list_specs",
+    "memories",
     "open_matrix",
     "read_memory",
     "verify",

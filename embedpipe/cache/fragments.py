@@ -1,25 +1,28 @@
 """Fragments: immutable Parquet files, each named by the SHA-256 of its bytes.
 
-A fragment is written to a temporary name, synced and renamed, so it is always complete.
+In a folder, a fragment is written to a temporary name, synced and renamed; on an object store, it
+is written by one request. So it is always complete.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .._files import TEMPORARY_PREFIX, is_read_only, read_parquet, write_atomically
+from .._storage import ObjectPath, StoredPath, entries
 from ..errors import CacheError, DamagedFileError, ReadOnlyError
 
 __all__ = [
     "describe_damage",
     "digest_of_ids",
     "fragment_paths",
+    "fragments_of_all_specs",
     "is_whole",
     "read_checked",
     "read_columns",
@@ -35,18 +38,26 @@ OTHER_SPEC = "a fragment of another spec"
 FIX = "Run `embedpipe cache gc` to remove damaged files; the next `embed` computes them again."
 
 
-def fragment_paths(folder: Path) -> list[Path]:
+MAX_COLUMNS = 1024
+"""Maximum columns of content ids from an object store in memory, of 32 bytes a row."""
+
+
+def fragment_paths(folder: StoredPath) -> list[StoredPath]:
     """Return the finished fragments in `folder`, sorted by name."""
-    if not folder.is_dir():
-        return []
-    return sorted(
+    return [
         path
-        for path in folder.iterdir()
+        for path in entries(folder)
         if path.suffix == SUFFIX and not path.name.startswith(TEMPORARY_PREFIX)
-    )
+    ]
 
 
-def write_fragment(folder: Path, table: pa.Table, metadata: dict[str, str]) -> Path:
+def fragments_of_all_specs(cache: StoredPath, kind: str) -> Iterator[StoredPath]:
+    """Yield the finished ``"fragments"`` or ``"failures"`` of every spec in a cache."""
+    for folder in entries(cache):
+        yield from fragment_paths(folder / kind)
+
+
+def write_fragment(folder: StoredPath, table: pa.Table, metadata: dict[str, str]) -> StoredPath:
     """Write a table with a column ``content_id`` as one fragment."""
     metadata = metadata | {
         "rows": str(table.num_rows),
@@ -85,7 +96,7 @@ def unwritable(message: str, error: OSError) -> CacheError:
     return ReadOnlyError(message) if is_read_only(error) else CacheError(message)
 
 
-def read_checked(path: Path, spec: str) -> pa.Table:
+def read_checked(path: StoredPath, spec: str) -> pa.Table:
     """Read a fragment, and check its bytes and its spec; `spec` is canonical JSON."""
     try:
         data = path.read_bytes()
@@ -98,12 +109,12 @@ def read_checked(path: Path, spec: str) -> pa.Table:
     return table
 
 
-def _check_spec(path: Path, schema: pa.Schema, spec: str) -> None:
+def _check_spec(path: StoredPath, schema: pa.Schema, spec: str) -> None:
     if (schema.metadata or {}).get(b"spec", b"").decode() != spec:
         raise DamagedFileError(f"{path} is {OTHER_SPEC}. {FIX}")
 
 
-def is_whole(path: Path, data: bytes) -> bool:
+def is_whole(path: StoredPath, data: bytes) -> bool:
     """Return whether the digest of `data` is the name of the file."""
     return f"{hashlib.sha256(data).hexdigest()}{SUFFIX}" == path.name
 
@@ -125,12 +136,20 @@ def describe_damage(data: bytes) -> str:
     return "altered: its bytes do not match its name"
 
 
-def read_content_ids(path: Path, spec: str) -> pa.ChunkedArray:
+def read_content_ids(path: StoredPath, spec: str) -> pa.ChunkedArray:
     """Read only the column ``content_id``, and check its digest and the fragment's spec."""
+    if isinstance(path, ObjectPath):
+        return _content_ids_of_object(path, spec)
     return read_columns(path, spec, ["content_id"])["content_id"]
 
 
-def read_columns(path: Path, spec: str, columns: Sequence[str]) -> pa.Table:
+@functools.lru_cache(maxsize=MAX_COLUMNS)
+def _content_ids_of_object(path: ObjectPath, spec: str) -> pa.ChunkedArray:
+    # A run reads the column several times. It cannot change, because its name is its digest.
+    return read_columns(path, spec, ["content_id"])["content_id"]
+
+
+def read_columns(path: StoredPath, spec: str, columns: Sequence[str]) -> pa.Table:
     """Read columns including ``content_id``, after a check of that column's digest and the spec."""
     try:
         table = read_parquet(path, columns=list(columns))

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._files import TEMPORARY_PREFIX, temporary_path
+from .._storage import ObjectPath, StoredPath, entries, map_parallel
 from .._workspace import Workspace
 from ..errors import CacheError, DamagedFileError, UsageError
 from .fragments import (
@@ -28,8 +29,8 @@ from .fragments import (
     unwritable,
 )
 from .matrices import in_use, matrix_problem
-from .scan_memory import memory_problem, read_memory
-from .store import CANARY, CONTENT_ID, Spec, Store, read_with_digest
+from .scan_memory import memories, memory_problem, read_memory
+from .store import AHEAD, CANARY, CONTENT_ID, Spec, Store, read_with_digest
 
 __all__ = [
     "Problem",
@@ -55,13 +56,16 @@ UNUSED_DAYS = 30
 class Problem:
     """A damaged or unneeded file or folder, its size in bytes, and the reason as a phrase."""
 
-    path: Path
+    path: StoredPath
     reason: str
     size: int = field(default=0, compare=False)
 
 
-def size_of(path: Path) -> int:
+def size_of(path: StoredPath) -> int:
     """Return the size of a file, or of all files in a folder, in bytes; 0 if it is missing."""
+    if isinstance(path, ObjectPath):
+        objects = path.files() if path.is_dir() else [path]
+        return sum(each.entry().size for each in objects)
     total = 0
     for each in (path, *path.rglob("*")):
         with contextlib.suppress(OSError):
@@ -75,7 +79,7 @@ def list_specs(workspace: Workspace) -> list[dict[str, Any]]:
     return [_summary(workspace, folder) for folder in _spec_folders(workspace)]
 
 
-def _summary(workspace: Workspace, folder: Path) -> dict[str, Any]:
+def _summary(workspace: Workspace, folder: StoredPath) -> dict[str, Any]:
     spec = _read_spec(folder)
     if spec is None:
         raise DamagedFileError(
@@ -83,7 +87,6 @@ def _summary(workspace: Workspace, folder: Path) -> dict[str, Any]:
             "details."
         )
     store = Store(workspace, spec)
-    files = [path for path in folder.rglob("*") if path.is_file()]
     return {
         "spec_id": spec.id,
         "backbone": f"{spec.backbone['library']}:{spec.backbone['architecture']}",
@@ -91,7 +94,7 @@ def _summary(workspace: Workspace, folder: Path) -> dict[str, Any]:
         "precision": spec.precision,
         "rows": len(pc.unique(store.content_ids())),
         "fragments": len(fragment_paths(folder / "fragments")),
-        "bytes": sum(path.stat().st_size for path in files),
+        "bytes": size_of(folder),
         "failed": len(store.failures()),
     }
 
@@ -124,9 +127,11 @@ def collect_garbage(
     list of Problem
         The removed files and folders, with the reason.
     """
-    chosen = {problem.path: problem for problem, removable in _problems(workspace) if removable}
+    chosen: dict[StoredPath, Problem] = {
+        problem.path: problem for problem, removable in _problems(workspace) if removable
+    }
     for problem in _stale(workspace, everything=matrices):
-        if not any(parent in chosen for parent in (problem.path, *problem.path.parents)):
+        if chosen.keys().isdisjoint((problem.path, *problem.path.parents)):
             chosen[problem.path] = problem
     found = [replace(problem, size=size_of(path)) for path, problem in chosen.items()]
     if not dry_run:
@@ -135,9 +140,18 @@ def collect_garbage(
     return found
 
 
-def remove(path: Path) -> None:
-    """Remove a file or a folder; a folder is renamed first, so that no reader finds half of it."""
+def remove(path: StoredPath) -> None:
+    """Remove a file or a folder; a folder is renamed first, so that no reader finds half of it.
+
+    On an object store, the objects of a folder are removed one by one: the file of the spec last.
+    """
     try:
+        if isinstance(path, ObjectPath):
+            if path.is_dir():
+                path.remove_tree()
+            else:
+                path.unlink(missing_ok=True)
+            return
         if not path.is_dir() or path.is_symlink():
             path.unlink(missing_ok=True)
             return
@@ -162,11 +176,11 @@ def _stale(workspace: Workspace, *, everything: bool) -> Iterator[Problem]:
             derived = "derived: it is computed again when needed"
             yield Problem(folder, derived if everything else "stale: no dataset has these items")
         else:
-            for index in _entries(folder / "index"):
+            for index in entries(folder / "index"):
                 if _unused(index) and not in_use(folder):
                     reason = f"stale: an index that was not read for {UNUSED_DAYS} days"
                     yield Problem(index, reason)
-    for folder in _entries(workspace.root / "problems"):
+    for folder in entries(workspace.root / "problems"):
         matrix = _matrix_of_problem(folder)
         if matrix is not None and (matrix.parent in removed or not matrix.exists()):
             yield Problem(folder, "stale: its matrix is missing")
@@ -178,8 +192,7 @@ def needed_matrices(
     """Return (spec id, items digest) of each matrix that a dataset's scan memory needs."""
     # `holding` limits the result to matrices that contain at least one of these images.
     listings = [
-        read_memory(folder / "items.parquet")["content_id"].combine_chunks().drop_null()
-        for folder in _entries(workspace.root / "datasets")
+        read_memory(path)["content_id"].combine_chunks().drop_null() for path in memories(workspace)
     ]
     if holding is not None:
         wanted = pa.array(list(holding), CONTENT_ID)
@@ -196,7 +209,7 @@ def needed_matrices(
                 # The matrix of all items is needed too: a lost fragment may be computed again.
                 needed.update((spec.id, digest_of_ids(each)) for each in (stored, content_ids))
         except DamagedFileError:  # it is unknown which images have a vector
-            needed.update((spec.id, each.name) for each in _entries(workspace.matrices / spec.id))
+            needed.update((spec.id, each.name) for each in entries(workspace.matrices / spec.id))
     return needed
 
 
@@ -223,17 +236,17 @@ class SpecFolders:
     spec_id: str
     backbone: str | None
     precision: str | None
-    folders: tuple[Path, ...]
+    folders: tuple[StoredPath, ...]
     size: int
 
 
 def find_spec(workspace: Workspace, prefix: str) -> SpecFolders:
     """Return the folders of the one spec whose id starts with `prefix`."""
-    places = workspace.cache, workspace.matrices
+    places: tuple[StoredPath, ...] = workspace.cache, workspace.matrices
     known = {
         path.name
         for place in places
-        for path in _entries(place)
+        for path in entries(place)
         if path.is_dir() and len(path.name) == 64
     }
     found = sorted(name for name in known if prefix and name.startswith(prefix.lower()))
@@ -258,33 +271,32 @@ def find_spec(workspace: Workspace, prefix: str) -> SpecFolders:
 
 def drop_spec(workspace: Workspace, found: SpecFolders) -> None:
     """Remove a spec with its vectors, failures, canary and matrices."""
-    for folder in _entries(workspace.matrices / found.spec_id):
+    for folder in entries(workspace.matrices / found.spec_id):
         if in_use(folder):
             raise CacheError(
                 f"{folder} is in use. Nothing was removed. End the process that uses it, then run "
                 "the same command again."
             )
-    for folder in found.folders:
-        remove(folder)
+    for place in found.folders:
+        remove(place)
 
 
 def _problems(workspace: Workspace) -> Iterator[tuple[Problem, bool]]:
     """Yield each problem, with true if its file may be removed."""
-    for folder in _entries(workspace.cache):
+    for folder in entries(workspace.cache):
         if not folder.name.startswith(TEMPORARY_PREFIX):
             yield from _problems_of_spec(folder)
     for folder in matrix_folders(workspace):
         reason = matrix_problem(folder, folder.parent.name, folder.name)
         if reason is not None:
             yield Problem(folder, reason), True
-    for folder in _entries(workspace.root / "datasets"):
-        path = folder / "items.parquet"
-        if path.exists() and (reason := memory_problem(path)) is not None:
+    for path in memories(workspace):
+        if (reason := memory_problem(path)) is not None:
             yield Problem(path, reason), True
     yield from _unfinished(workspace.root)
 
 
-def _problems_of_spec(folder: Path) -> Iterator[tuple[Problem, bool]]:
+def _problems_of_spec(folder: StoredPath) -> Iterator[tuple[Problem, bool]]:
     if not folder.is_dir():
         yield Problem(folder, "not a file of this cache"), False
         return
@@ -292,7 +304,7 @@ def _problems_of_spec(folder: Path) -> Iterator[tuple[Problem, bool]]:
     if spec is None:
         reason = "the spec is missing or altered: it does not match the folder's name"
         yield Problem(folder / "spec.json", reason), (folder / "spec.json").exists()
-    for path in _entries(folder):
+    for path in entries(folder):
         if path.name in ("spec.json", "fragments", "failures"):
             continue
         if path.name == CANARY:
@@ -301,24 +313,24 @@ def _problems_of_spec(folder: Path) -> Iterator[tuple[Problem, bool]]:
         elif not path.name.startswith(TEMPORARY_PREFIX):
             yield Problem(path, "not a file of this cache"), False
     for kind in ("fragments", "failures"):
-        for path in _entries(folder / kind):
-            yield from _problems_of_fragment(path, folder.name)
+        found = map_parallel(
+            lambda path: _problem_of_fragment(path, folder.name), entries(folder / kind), AHEAD
+        )
+        yield from (each for each in found if each is not None)
 
 
-def _problems_of_fragment(path: Path, spec_id: str) -> Iterator[tuple[Problem, bool]]:
+def _problem_of_fragment(path: StoredPath, spec_id: str) -> tuple[Problem, bool] | None:
     if path.name.startswith(TEMPORARY_PREFIX):
-        return
+        return None
     if path.suffix != ".parquet" or not path.is_file():
-        yield Problem(path, "not a file of this cache"), False
-        return
+        return Problem(path, "not a file of this cache"), False
     try:
         data = path.read_bytes()
-        if not is_whole(path, data):
-            yield Problem(path, describe_damage(data)), True
-        elif spec_id_of(data) != spec_id:
-            yield Problem(path, OTHER_SPEC), True
     except FileNotFoundError:
-        return  # removed by another process
+        return None  # removed by another process
+    if not is_whole(path, data):
+        return Problem(path, describe_damage(data)), True
+    return (Problem(path, OTHER_SPEC), True) if spec_id_of(data) != spec_id else None
 
 
 def _unfinished(root: Path) -> Iterator[tuple[Problem, bool]]:
@@ -334,7 +346,7 @@ def _unfinished(root: Path) -> Iterator[tuple[Problem, bool]]:
             yield Problem(path, "unfinished: left over from a run that was killed"), True
 
 
-def _read_spec(folder: Path) -> Spec | None:
+def _read_spec(folder: StoredPath) -> Spec | None:
     try:
         data = (folder / "spec.json").read_bytes()
         spec = Spec.from_json(data)
@@ -343,10 +355,10 @@ def _read_spec(folder: Path) -> Spec | None:
     return spec if spec.id == folder.name and data == spec.to_json().encode() else None
 
 
-def _spec_folders(workspace: Workspace) -> list[Path]:
+def _spec_folders(workspace: Workspace) -> list[StoredPath]:
     return [
         path
-        for path in _entries(workspace.cache)
+        for path in entries(workspace.cache)
         if path.is_dir() and not path.name.startswith(TEMPORARY_PREFIX)
     ]
 
@@ -355,11 +367,7 @@ def matrix_folders(workspace: Workspace) -> list[Path]:
     """Return the folders of all finished matrices."""
     return [
         folder
-        for spec in _entries(workspace.matrices)
-        for folder in _entries(spec)
+        for spec in entries(workspace.matrices)
+        for folder in entries(spec)
         if not folder.name.startswith(TEMPORARY_PREFIX)  # unfinished
     ]
-
-
-def _entries(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []

@@ -6,14 +6,14 @@ hashed again. A damaged scan memory is ignored.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pyarrow as pa
 
 from .._files import is_read_only, read_parquet, write_parquet
+from .._storage import StoredPath, entries
+from .._workspace import Workspace
 from ..errors import CacheError
 
-__all__ = ["MEMORY_SCHEMA", "memory_problem", "read_memory", "write_memory"]
+__all__ = ["MEMORY_SCHEMA", "memories", "memory_problem", "read_memory", "write_memory"]
 
 MEMORY_SCHEMA = pa.schema(
     [
@@ -35,18 +35,24 @@ MEMORY_SCHEMA = pa.schema(
 """
 
 
-def read_memory(path: Path) -> pa.Table:
+def memories(workspace: Workspace) -> list[StoredPath]:
+    """Return the scan memories of all datasets."""
+    paths = [each / "items.parquet" for folder in workspace.datasets for each in entries(folder)]
+    return [path for path in paths if path.exists()]
+
+
+def read_memory(path: StoredPath) -> pa.Table:
     """Return the scan memory at `path`; an empty table if it is missing or damaged."""
     table = _read_whole(path)
     return MEMORY_SCHEMA.empty_table() if table is None else table
 
 
-def memory_problem(path: Path) -> str | None:
+def memory_problem(path: StoredPath) -> str | None:
     """Return the problem of the scan memory at `path`; None if it is intact or missing."""
     return "a scan memory that is damaged" if _read_whole(path) is None else None
 
 
-def write_memory(path: Path, table: pa.Table) -> bool:
+def write_memory(path: StoredPath, table: pa.Table) -> bool:
     """Replace the scan memory at `path`; return false if the workspace is read-only."""
     try:
         write_parquet(path, table.cast(MEMORY_SCHEMA), compression="zstd")
@@ -60,7 +66,7 @@ def write_memory(path: Path, table: pa.Table) -> bool:
     return True
 
 
-def _read_whole(path: Path) -> pa.Table | None:
+def _read_whole(path: StoredPath) -> pa.Table | None:
     try:
         table = read_parquet(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -8,9 +8,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from .._files import write_atomically
+from .._storage import StoredPath, map_parallel
 from .._text import sentence_about
 from .._workspace import Workspace
 from ..errors import CacheError, DamagedFileError, DriftError
@@ -90,6 +90,13 @@ class Spec:
 
 
 CONTENT_ID = pa.binary(32)
+
+SEARCHED = 1 << 20
+"""Minimum stored content ids of a search."""
+
+AHEAD = 4
+"""Maximum fragments of an object store that are read at a time; each is in memory as a whole."""
+
 FORMAT = "1"
 CANARY = "canary.json"
 
@@ -178,14 +185,16 @@ class Store:
 
     def content_ids(self) -> pa.ChunkedArray:
         """Return the content ids of the images with a vector, as fixed-size binary(32)."""
-        chunks = [
-            read_content_ids(path, self.spec.to_json())
-            for path in fragment_paths(self.folder / "fragments")
-        ]
-        arrays = [chunk for column in chunks for chunk in column.chunks]
+        columns = self._columns(fragment_paths(self.folder / "fragments"))
+        arrays = [chunk for column in columns for chunk in column.chunks]
         return pa.chunked_array(arrays, CONTENT_ID)
 
-    def add(self, rows: Sequence[Row], provenance: dict[str, str]) -> Path:
+    def _columns(self, paths: Sequence[StoredPath]) -> Iterator[pa.ChunkedArray]:
+        """Yield the content ids of each fragment."""
+        spec = self.spec.to_json()
+        return map_parallel(lambda path: read_content_ids(path, spec), paths)
+
+    def add(self, rows: Sequence[Row], provenance: dict[str, str]) -> StoredPath:
         """Write at least one row of finite numbers as one fragment."""
         embeddings = np.stack([row.embedding for row in rows]).astype(np.float32)  # (rows, dim)
         if embeddings.shape[1] != self.spec.dim:
@@ -231,15 +240,14 @@ class Store:
 
     def vectors(self) -> Iterator[tuple[pa.Array, np.ndarray]]:
         """Yield the content ids and the vectors, (rows, dim), of each checked fragment."""
-        for path in fragment_paths(self.folder / "fragments"):
-            yield self._read(path)
+        yield from map_parallel(self._read, fragment_paths(self.folder / "fragments"), AHEAD)
 
     def vectors_for(
         self, content_ids: pa.Array
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield positions in `content_ids`, and the vectors of these images, by fragment."""
-        paths, spec = fragment_paths(self.folder / "fragments"), self.spec.to_json()
-        ids = [read_content_ids(path, spec) for path in paths]
+        paths = fragment_paths(self.folder / "fragments")
+        ids = list(self._columns(paths))
         starts = np.cumsum([0, *(len(column) for column in ids)])  # first row of each fragment
         chunks = [chunk for column in ids for chunk in column.chunks]
         every = _combined(pa.chunked_array(chunks, CONTENT_ID))
@@ -247,19 +255,17 @@ class Store:
         rows = found.to_numpy(zero_copy_only=False).astype(np.int64)  # (n,), -1 if missing
         order = np.argsort(rows, kind="stable")
         bounds = np.searchsorted(rows[order], starts)
-        for number, path in enumerate(paths):
+        wanted = [n for n in range(len(paths)) if bounds[n] < bounds[n + 1]]
+        fragments = map_parallel(self._read, [paths[number] for number in wanted], AHEAD)
+        for number, (_, vectors) in zip(wanted, fragments, strict=True):
             positions = order[bounds[number] : bounds[number + 1]]
-            if len(positions):
-                _, vectors = self._read(path)
-                yield positions, vectors[rows[positions] - starts[number]]
+            yield positions, vectors[rows[positions] - starts[number]]
 
     def sizes_for(self, content_ids: pa.Array) -> NDArray[np.int32]:
         """Return the (n, 2) width and height of images; 0 for an image without a vector."""
         columns = ["content_id", "width", "height"]
-        tables = [
-            read_columns(path, self.spec.to_json(), columns)
-            for path in fragment_paths(self.folder / "fragments")
-        ]
+        spec, paths = self.spec.to_json(), fragment_paths(self.folder / "fragments")
+        tables = list(map_parallel(lambda path: read_columns(path, spec, columns), paths))
         sizes = np.zeros((len(content_ids), 2), dtype=np.int32)
         if tables:
             known = pa.concat_tables([table.select(columns) for table in tables])
@@ -268,11 +274,11 @@ class Store:
                 sizes[:, column] = pc.fill_null(known[name].take(rows), 0).to_numpy()
         return sizes
 
-    def _read(self, path: Path) -> tuple[pa.Array, np.ndarray]:
+    def _read(self, path: StoredPath) -> tuple[pa.Array, np.ndarray]:
         table = read_checked(path, self.spec.to_json())
         return table["content_id"].combine_chunks(), vectors_of(table)
 
-    def add_failures(self, failures: Sequence[Failure], provenance: dict[str, str]) -> Path:
+    def add_failures(self, failures: Sequence[Failure], provenance: dict[str, str]) -> StoredPath:
         """Write failures as one fragment."""
         table = pa.table(
             {
@@ -287,8 +293,9 @@ class Store:
     def failures(self) -> dict[bytes, Failure]:
         """Return the failures of images that still have no vector, by content id."""
         found: dict[bytes, Failure] = {}
-        for path in fragment_paths(self.folder / "failures"):
-            for row in read_checked(path, self.spec.to_json()).to_pylist():
+        spec, paths = self.spec.to_json(), fragment_paths(self.folder / "failures")
+        for table in map_parallel(lambda path: read_checked(path, spec), paths):
+            for row in table.to_pylist():
                 if row["content_id"] is not None:
                     found[row["content_id"]] = Failure(**row)
         if found:
@@ -300,9 +307,20 @@ class Store:
         return found
 
     def missing(self, content_ids: pa.Array) -> np.ndarray:
-        """Return a boolean mask over `content_ids`: true for images without a vector."""
-        present = pc.is_in(content_ids, value_set=_combined(self.content_ids()))
-        mask: np.ndarray = ~present.to_numpy(zero_copy_only=False)
+        """Return a boolean mask over `content_ids`: true for images without a vector.
+
+        Memory for n content ids, however large the store is: about 200 bytes for each.
+        """
+        encoded = pc.dictionary_encode(content_ids)
+        distinct = encoded.dictionary  # (k,)
+        is_present = np.zeros(len(distinct) + 1, bool)  # the last one is for null
+        columns = self._columns(fragment_paths(self.folder / "fragments"))
+        # A search builds a table of `distinct`, so it searches as many stored ids at once.
+        for stored in _batches(columns, max(len(distinct), SEARCHED)):
+            found = pc.index_in(stored, value_set=distinct).drop_null()
+            is_present[found.to_numpy()] = True
+        codes = pc.fill_null(encoded.indices, len(distinct)).to_numpy()  # (n,)
+        mask: np.ndarray = ~is_present[codes]
         return mask
 
     def check_canary(self, encode: Callable[[], np.ndarray], provenance: dict[str, str]) -> None:
@@ -376,6 +394,20 @@ def relative_distance(vectors: np.ndarray, expected: np.ndarray) -> float:
     """Return the mean distance to the expected vectors, as a share of their lengths."""
     lengths = np.maximum(np.linalg.norm(expected, axis=1), 1e-12)
     return float((np.linalg.norm(vectors - expected, axis=1) / lengths).mean())
+
+
+def _batches(columns: Iterable[pa.ChunkedArray], size: int) -> Iterator[pa.ChunkedArray]:
+    """Yield the chunks of columns together, at least `size` rows at a time."""
+    chunks: list[pa.Array] = []
+    rows = 0
+    for column in columns:
+        chunks += column.chunks
+        rows += len(column)
+        if rows >= size:
+            yield pa.chunked_array(chunks, CONTENT_ID)
+            chunks, rows = [], 0
+    if rows:
+        yield pa.chunked_array(chunks, CONTENT_ID)
 
 
 def _combined(column: pa.ChunkedArray) -> pa.Array:

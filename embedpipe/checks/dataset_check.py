@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._html import result_html
 from ..active.selection import index_of
 from ..cache import Failure
 from ..embedding import Embeddings, Remark
@@ -21,7 +22,7 @@ from .duplicates import (
     leaking,
     near_duplicates,
 )
-from .image_stats import ImageStats, Progress, blank_rows, image_stats, tiny_rows
+from .image_stats import FileProperties, ImageStats, Progress, blank_rows, image_stats, tiny_rows
 from .imbalance import Imbalance, class_imbalance
 from .label_errors import LabelErrors, find_label_errors, why_not_judged
 from .outliers import Outliers, find_outliers
@@ -57,7 +58,9 @@ class CheckResult:
     tiny_side
         Limit in pixels of the shorter side of a tiny image; None if no image was read.
     sizes
-        (n, 2) int32 width and height; None if no image was read.
+        (n, 2) int32 width and height, upright; None if no image was read.
+    files
+        Bytes, format, mode and orientation of each file; None if no image was read.
     failures
         Items that could not be embedded or read.
     not_checked
@@ -80,6 +83,30 @@ class CheckResult:
     failures: tuple[Failure, ...]
     not_checked: dict[str, str]
     remarks: tuple[Remark, ...] = ()
+    files: FileProperties | None = None
+
+    def _repr_html_(self) -> str:
+        errors = self.label_errors
+        grouped = {
+            "exact duplicates": self.duplicates,
+            "near duplicates": self.near_duplicates.groups,
+            "duplicates in several splits": self.leakage,
+        }
+        rows: list[tuple[str, int, str]] = [
+            (name, sum(len(rows) for rows in groups), f"in {len(groups):,} groups")
+            for name, groups in grouped.items()
+        ]
+        rows += [
+            ("unusual images", len(self.outliers.rows), ""),
+            ("labels that are likely wrong", len(errors.rows), f"of {errors.judged:,} checked"),
+            ("very small images", len(self.tiny), ""),
+            ("images of one colour", len(self.blank), ""),
+            ("images that cannot be read", len(self.failures), ""),
+            ("rare classes", len(self.imbalance.rare), ", ".join(self.imbalance.rare)),
+        ]
+        facts = [(f"not checked: {name}", reason) for name, reason in self.not_checked.items()]
+        title = f"Check of {len(self.labels):,} images"
+        return result_html(title, facts, ["finding", "images", ""], rows)
 
     @property
     def copies(self) -> tuple[Rows, ...]:
@@ -159,6 +186,7 @@ def check(
         failures=(*embeddings.failures, *(() if stats is None else stats.failures)),
         not_checked=_not_checked(known, errors.judged, splits, stats),
         remarks=() if stats is None else stats.remarks,
+        files=None if stats is None else stats.files,
     )
 
 

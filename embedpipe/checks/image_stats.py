@@ -18,7 +18,15 @@ from ..datasets import Source
 from ..datasets.source import read_failure
 from ..embedding import Remark
 
-__all__ = ["SIDE", "ImageStats", "Progress", "blank_rows", "image_stats", "tiny_rows"]
+__all__ = [
+    "SIDE",
+    "FileProperties",
+    "ImageStats",
+    "Progress",
+    "blank_rows",
+    "image_stats",
+    "tiny_rows",
+]
 
 Progress = Callable[[str, int, int], None]
 """Function that takes the stage, the number of finished items, and the total number."""
@@ -46,6 +54,34 @@ BLANK_SPREAD = 2.0
 
 
 @dataclass(frozen=True)
+class FileProperties:
+    """Properties of n image files; zeros and blank texts for unreadable images.
+
+    Attributes
+    ----------
+    n_bytes
+        (n,) int64, bytes of each file.
+    formats
+        (n,) object, format of the content, such as ``"JPEG"``, whatever the name of the file is.
+    modes
+        (n,) object, Pillow's mode, such as ``"CMYK"``; ``"RGB;16"`` has 16 bits per sample.
+    orientations
+        (n,) uint8, EXIF orientation from 1 (upright) to 8.
+    """
+
+    n_bytes: NDArray[np.int64]
+    formats: NDArray[np.object_]
+    modes: NDArray[np.object_]
+    orientations: NDArray[np.uint8]
+
+    @classmethod
+    def unread(cls, n: int) -> FileProperties:
+        """Return the properties of n files that were not read."""
+        blank = np.full(n, "", dtype=object)
+        return cls(np.zeros(n, np.int64), blank, blank.copy(), np.zeros(n, np.uint8))
+
+
+@dataclass(frozen=True)
 class ImageStats:
     """Statistics of n images; zeros for unreadable images."""
 
@@ -53,6 +89,7 @@ class ImageStats:
     sizes: NDArray[np.int32]  # (n, 2) width and height in pixels, upright
     spreads: NDArray[np.float32]  # (n,) largest standard deviation of a colour channel
     greys: NDArray[np.uint8]  # (n, 24, 24) grey copies, stretched to a square
+    files: FileProperties
     failures: tuple[Failure, ...]
     remarks: tuple[Remark, ...] = ()
 
@@ -61,7 +98,11 @@ class _Stats(NamedTuple):
     size: tuple[int, int]
     spread: float
     grey: NDArray[np.uint8]
+    format: str
+    mode: str
+    orientation: int
     remarks: tuple[str, ...]
+    n_bytes: int = 0
 
 
 def image_stats(
@@ -71,6 +112,7 @@ def image_stats(
     n = len(ids)
     seen, sizes = np.zeros(n, np.bool_), np.zeros((n, 2), np.int32)
     spreads, greys = np.zeros(n, np.float32), np.zeros((n, SIDE, SIDE), np.uint8)
+    files = FileProperties.unread(n)
     failures: list[tuple[int, Failure]] = []
     remarks: list[tuple[int, Remark]] = []
     rows = {ids[row]: row for row in np.flatnonzero(first == np.arange(n)).tolist()}
@@ -80,19 +122,22 @@ def image_stats(
             failures.append((row, found))
         else:
             seen[row], sizes[row], spreads[row], greys[row] = True, *found[:3]
+            files.formats[row], files.modes[row] = found.format, found.mode
+            files.orientations[row], files.n_bytes[row] = found.orientation, found.n_bytes
             remarks += [(row, Remark(item_id, text)) for text in found.remarks]
         if progress:
             progress("look", done, len(rows))
     failures.sort(key=lambda entry: entry[0])  # sources yield images in any order
     remarks.sort(key=lambda entry: entry[0])
     copies = np.flatnonzero(first != np.arange(n))
-    for values in (seen, sizes, spreads, greys):
+    for values in (seen, sizes, spreads, greys, *vars(files).values()):
         values[copies] = values[first[copies]]
     return ImageStats(
         seen,
         sizes,
         spreads,
         greys,
+        files,
         tuple(failure for _, failure in failures),
         tuple(remark for _, remark in remarks),
     )
@@ -124,9 +169,10 @@ def _stats_of_file(item_id: str, content: bytes | OSError) -> _Stats | Failure:
     if isinstance(content, OSError):
         return Failure(item_id, None, "read", read_failure(content))
     try:
-        return decoded(content, _stats_of_picture, shrink=2 * SHRUNKEN)
+        found = decoded(content, _stats_of_picture, shrink=2 * SHRUNKEN)
     except DecodeError as error:
         return Failure(item_id, None, "decode", str(error))
+    return found._replace(n_bytes=len(content))
 
 
 def _stats_of_picture(picture: Picture) -> _Stats:
@@ -136,7 +182,15 @@ def _stats_of_picture(picture: Picture) -> _Stats:
     grey = small.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     colours = np.asarray(small, dtype=np.float64).reshape(-1, 3)  # (pixels, 3)
     spread = float(colours.std(axis=0).max())
-    return _Stats(picture.size, spread, np.asarray(grey), picture.remarks)
+    return _Stats(
+        picture.size,
+        spread,
+        np.asarray(grey),
+        picture.format,
+        picture.mode,
+        picture.orientation,
+        picture.remarks,
+    )
 
 
 def tiny_side(sides: NDArray[np.integer]) -> float:

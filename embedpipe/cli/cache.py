@@ -32,7 +32,7 @@ def list_(session: Session) -> None:
         f"{spec['rows']} rows  {spec['bytes'] / 1e6:.1f} MB  {spec['failed']} failed"
         for spec in specs
     ]
-    text = "\n".join(lines) or f"the cache in {session.workspace.root} is empty"
+    text = "\n".join(lines) or f"the cache in {session.workspace} is empty"
     session.finish({"specs": specs}, text)
 
 
@@ -115,8 +115,8 @@ def forget(
         str,
         typer.Argument(
             metavar="PATH|CONTENT_ID",
-            help="Path of the image, its id in a dataset, or the hexadecimal SHA-256 of its bytes. "
-            "The file may be deleted already",
+            help="Path or address of the image, its id in a dataset, or the hexadecimal SHA-256 of "
+            "its bytes. The file may be deleted already",
             show_default=False,
         ),
     ],
@@ -135,7 +135,7 @@ def forget(
     found = find_image(session.workspace, image)
     if not dry_run:
         places = ", ".join(f"{printable(path)} in {dataset}" for dataset, path in found.items[:3])
-        _confirm(session, f"Erase {places or image} from {session.workspace.root}?", yes)
+        _confirm(session, f"Erase {places or image} from {session.workspace}?", yes)
     erased = erase(session.workspace, found, dry_run=dry_run)
     result = {
         "content_ids": [content_id.hex() for content_id in found.content_ids],

@@ -3,17 +3,60 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._options import option
 from .._text import printable
-from .label_log import GivenLabels
+from .label_log import GivenLabels, KnownLabels
 from .options import EmbedArguments, ImagesWithLabels, LabelSourceOrOwn
 from .session import Session
 
-__all__ = ["check"]
+if TYPE_CHECKING:
+    from ..checks import CheckResult
+    from ..embedding import Embeddings
+
+__all__ = ["CheckOptions", "check"]
+
+_STAGES = {"look": "Reading images", "neighbours": "Comparing vectors"}
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """Options of the checks."""
+
+    pixels: bool = option(
+        True,
+        "Read the images again, to find tiny and blank images and to compare the pixels of "
+        "possible copies",
+    )
+    index: str = option(
+        "auto",
+        "Index for nearest neighbours: exact, ivf, hnsw, or auto (exact up to 100,000 images)",
+    )
+
+    def check(self) -> None:
+        """Refuse an unknown kind of index."""
+        from ..index import check_kind
+
+        if self.index != "auto":
+            check_kind(self.index)
+
+    def run(self, session: Session, embeddings: Embeddings, known: KnownLabels) -> CheckResult:
+        """Run all checks, and show the progress."""
+        from ..checks import check as run_checks
+
+        with session.counting() as update:
+            return run_checks(
+                embeddings,
+                labels=known.labels,
+                pixels=self.pixels,
+                index=self.index,
+                progress=lambda stage, done, total: update(done, total, _STAGES[stage]),
+            )
 
 
 def check(
@@ -21,20 +64,7 @@ def check(
     data: ImagesWithLabels,
     embed_options: EmbedArguments,
     labels: LabelSourceOrOwn,
-    pixels: Annotated[
-        bool,
-        typer.Option(
-            help="Read the images again, to find tiny and blank images and to compare the pixels "
-            "of possible copies"
-        ),
-    ] = True,
-    index: Annotated[
-        str,
-        typer.Option(
-            help="Index for nearest neighbours: exact, ivf, hnsw, or auto (exact up to 100,000 "
-            "images)"
-        ),
-    ] = "auto",
+    options: CheckOptions,
     report: Annotated[
         Path | None,
         typer.Option(help="File for an HTML page with the results", show_default=False),
@@ -45,23 +75,13 @@ def check(
     The command changes no file of the dataset.
     """
     from ..checks import as_dict
-    from ..checks import check as run_checks
-    from ..index import check_kind
 
-    if index != "auto":
-        check_kind(index)
+    options.check()
     given = GivenLabels(session, labels)
     embeddings = session.embed(data, embed_options, uses_classes=True, again=True)
     known = given.or_true(embeddings)
     started = time.monotonic()
-    with session.counting() as update:
-        checked = run_checks(
-            embeddings,
-            labels=known.labels,
-            pixels=pixels,
-            index=index,
-            progress=lambda stage, done, total: update(done, total, _STAGES[stage]),
-        )
+    checked = options.run(session, embeddings, known)
     result = as_dict(embeddings, checked)
     result |= known.facts()
     result["seconds"] = round(time.monotonic() - started, 4)
@@ -72,8 +92,6 @@ def check(
         result["report"] = str(write_checks(report, page))
     session.finish(result, _text(result))
 
-
-_STAGES = {"look": "Reading images", "neighbours": "Comparing vectors"}
 
 _LINES = {
     "duplicates": "groups of files with the same bytes",

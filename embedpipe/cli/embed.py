@@ -14,8 +14,18 @@ from .._options import DatasetOptions
 from .._text import printable
 from ..errors import UsageError
 from .label_log import GivenLabels
-from .options import Embed, EmbedArguments, Head, Images, ImagesWithLabels, Index, LabelInputs
-from .session import Session, failures_of
+from .options import (
+    Embed,
+    EmbedArguments,
+    Head,
+    Images,
+    ImagesWithLabels,
+    Index,
+    LabelInputs,
+    TargetName,
+)
+from .session import MAX_NAMED, Session, failures_of
+from .target import target_facts, target_of, with_spec_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,22 +42,81 @@ def embed(
     session: Session,
     data: Images,
     embed_options: Embed,
+    fill_only: Annotated[
+        bool,
+        typer.Option(
+            "--fill-only",
+            help="With --executor ray, for a folder or an address: fill the cache only, without a "
+            "list of all images in this process and without a matrix",
+        ),
+    ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Print which stage limits the speed")
+    ] = False,
 ) -> None:
     """Embed every image that has no vector in the cache.
 
     The command can be interrupted, repeated, and run several times in parallel.
     """
+    if fill_only:
+        unused = ("source", "download", "within", "folder_labels", "profile")
+        for option in (session.given[name].split()[0] for name in unused if name in session.given):
+            raise UsageError(f"--fill-only has no use for {option}: leave one of them out.")
+        _fill_only(session, data, embed_options)
+        return
     embeddings = session.embed(data, embed_options, again=True)
     report = embeddings.report
     speed = ""
     if report.images_per_second is not None:
         speed = f", {report.images_per_second:.0f} images/s"
+    facts = _facts(report, failures_of(embeddings))
+    if profile and report.profile is not None:
+        session.remark(f"{report.profile}.")
+        facts["profile"] = report.profile.facts()
     session.finish(
-        _facts(report, failures_of(embeddings)),
+        facts,
         f"{report.dataset}: {report.items} items, {report.embedded} embedded, "
         f"{report.reused} reused, {report.failed} failed; {report.dim} dimensions; "
         f"{report.seconds:.1f} s{speed}",
     )
+
+
+def _fill_only(session: Session, data: DatasetOptions, embed_options: Embed) -> None:
+    from ..embedding.embed import fill_folder
+
+    names = [data.dataset] if isinstance(data.dataset, str) else list(data.dataset)
+    if len(names) != 1:
+        raise UsageError(f"--fill-only takes one folder; got {len(names)} arguments.")
+    started = time.monotonic()
+    with session.progress() as progress:
+        counts, spec = fill_folder(names[0], session.workspace, embed_options, progress)
+    for failure in counts.failures[:MAX_NAMED]:
+        session.remark(failure.message)
+    if counts.failed > MAX_NAMED:
+        session.remark(f"… and {counts.failed - MAX_NAMED} more failed images.")
+    speed = counts.embedded / counts.seconds if counts.embedded else None
+    facts = {
+        "dataset": names[0],
+        "spec_id": spec.id,
+        "items": counts.items,
+        "embedded": counts.embedded,
+        "reused": counts.reused,
+        "failed": counts.failed,
+        "failures": [
+            {"path": each.path, "stage": each.stage, "reason": each.error}
+            for each in counts.failures
+        ],
+        "dim": spec.dim,
+        "seconds": time.monotonic() - started,
+        "images_per_second": speed,
+    }
+    session.finish(
+        facts,
+        f"{names[0]}: {counts.items} items, {counts.embedded} embedded, {counts.reused} reused, "
+        f"{counts.failed} failed; {spec.dim} dimensions"
+        + (f", {speed:.0f} images/s" if speed else ""),
+    )
+    session.check_failures(embed_options.max_failures, counts.failed, counts.items, names[0])
 
 
 def _facts(report: EmbedReport, failures: list[dict[str, Any]]) -> dict[str, Any]:
@@ -56,7 +125,7 @@ def _facts(report: EmbedReport, failures: list[dict[str, Any]]) -> dict[str, Any
     for name, value in asdict(report).items():
         if name == "remarks":
             facts[name] = [remark._asdict() for remark in report.remarks]
-        elif name != "vanished":
+        elif name not in ("vanished", "profile"):
             facts[name] = value
         if name == "failed":
             facts["failures"] = failures
@@ -79,7 +148,8 @@ def select(
             "that describes a strategy"
         ),
     ] = "coreset",
-    head: Head = "logistic",
+    target: TargetName = None,
+    head: Head = "auto",
     index: Index = "exact",
     seed: Annotated[int, typer.Option(help="Random seed", min=0)] = 0,
     output: Annotated[
@@ -113,6 +183,8 @@ def select(
     # Wrong options end the command before the embedding.
     chooser, _ = get_strategy(strategy), get_head(head)
     check_kind(index)
+    if target is not None:
+        chooser.check_target()
     if output is not None:
         table_format(output, UsageError)
         _check_output(output)
@@ -127,6 +199,7 @@ def select(
     declined = [row for row, item in enumerate(embeddings.items) if item.id in known.declined]
     examples = _examples(session, embeddings, inputs.examples, embed_options)
     metadata = _metadata(embeddings, inputs.metadata)
+    used_in = target_of(session, embeddings, target, embed_options)
     started = time.monotonic()
     chosen = choose(
         embeddings,
@@ -139,6 +212,7 @@ def select(
         index=index,
         examples=examples,
         metadata=metadata,
+        target=used_in,
     )
     seconds = time.monotonic() - started
     similar = []
@@ -154,6 +228,7 @@ def select(
         "strategy": strategy,
         "n": len(picks),
         **known.facts(),
+        **target_facts(used_in),
         "picks": picks,
         "diagnostics": {name: _plain(value) for name, value in chosen.diagnostics.items()},
         "seconds": round(seconds, 4),
@@ -205,10 +280,11 @@ def _examples(
     import numpy as np
 
     row_of = {item.id: row for row, item in enumerate(embeddings.items)}
+    same_spec = with_spec_of(embeddings, embed_options)
     vectors = [
         np.asarray(embeddings)[[row_of[name]]]
         if name in row_of
-        else np.asarray(session.embed(DatasetOptions(name), embed_options))
+        else np.asarray(session.embed(DatasetOptions(name), same_spec))
         for name in names
     ]
     return np.concatenate(vectors) if vectors else None

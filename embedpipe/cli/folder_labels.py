@@ -90,7 +90,7 @@ def _stored(workspace: Workspace, dataset: str) -> bool | None:
 
 
 def _file(workspace: Workspace, dataset: str) -> Path:
-    return workspace.items_of(dataset).with_name("folder_labels.json")
+    return workspace.dataset_folder(dataset) / "folder_labels.json"
 
 
 def _listed(found: FolderLabels) -> str:

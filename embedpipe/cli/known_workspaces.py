@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .._files import locked, write_atomically
+from .._urls import is_url
+from .._workspace import data_folder
 
 __all__ = ["KnownWorkspace", "known_workspaces", "list_file", "remember_workspace"]
 
@@ -27,20 +27,14 @@ class KnownWorkspace:
     """A workspace with labels of a dataset."""
 
     dataset: str  # name of the dataset
-    root: str  # absolute path of its folder, archive or manifest
-    workspace: str  # absolute path of the workspace
+    root: str  # absolute path or address of its folder, archive or manifest
+    workspace: str  # absolute path or address of the workspace
 
 
 def list_file() -> Path | None:
     """Return the path of the list; None if the user has no home folder."""
-    given = os.environ.get("XDG_DATA_HOME", "")
-    if sys.platform == "win32":
-        given = given or os.environ.get("LOCALAPPDATA", "")
-    with contextlib.suppress(RuntimeError):  # there is no home folder
-        is_given = Path(given).is_absolute()
-        folder = Path(given) if is_given else Path.home() / ".local" / "share"
-        return folder / "embedpipe" / "workspaces.jsonl"
-    return None
+    folder = data_folder()
+    return None if folder is None else folder / "workspaces.jsonl"
 
 
 def known_workspaces() -> list[KnownWorkspace]:
@@ -78,5 +72,9 @@ def _entries(content: bytes) -> Iterator[KnownWorkspace]:
             entry = KnownWorkspace(**json.loads(line))
             texts = (entry.dataset, entry.root, entry.workspace)
             are_valid = all(isinstance(text, str) and text and "\0" not in text for text in texts)
-            if are_valid and Path(entry.root).is_absolute() and Path(entry.workspace).is_absolute():
+            if are_valid and _is_place(entry.root) and _is_place(entry.workspace):
                 yield entry
+
+
+def _is_place(text: str) -> bool:
+    return is_url(text) or Path(text).is_absolute()

@@ -16,14 +16,18 @@ from .._options import DatasetOptions
 from ..errors import RunError, UsageError
 from .label_finding import recorded_workspaces, remember
 from .label_log import login_name
-from .options import DatasetWithLabels, EmbedArguments, Head
+from .options import DatasetWithLabels, EmbedArguments, Head, TargetName
 from .session import Session
+from .target import target_facts, target_of
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
     from ..labelling import AnnotatedRound
 
 __all__ = ["annotate", "label"]
+
+LEAST_CONFIDENT_IN_TARGET = "combine(least_confidence, target_similarity)"
+"""Strategy of `annotate` with a target."""
 
 
 def label(
@@ -43,7 +47,8 @@ def label(
         str, typer.Option(help="Strategy of the later batches, with a trained model")
     ] = "auto",
     initial: Annotated[str, typer.Option(help="Strategy of the first batch")] = "auto",
-    head: Head = "logistic",
+    target: TargetName = None,
+    head: Head = "auto",
     seed: Annotated[int, typer.Option(help="Random seed", min=0)] = 0,
     who: Annotated[
         str | None,
@@ -77,9 +82,13 @@ def label(
         _print_address(session, data)
         return
     # An unknown name is an error before the embedding, which may take long.
-    get_strategy(strategy), get_strategy(initial), get_head(head)
+    chosen, first, _ = get_strategy(strategy), get_strategy(initial), get_head(head)
+    if target is not None:
+        first.check_target()
+        chosen.check_target()
     embeddings = session.embed(_load(session, data), embed_options)
-    folder = session.workspace.items_of(embeddings.dataset.name).parent
+    used_in = target_of(session, embeddings, target, embed_options)
+    folder = session.workspace.dataset_folder(embeddings.dataset.name)
     with LabelLog(session.workspace.labels) as log:
         remember(session, embeddings.dataset, data)
         labelling = LabellingSession(
@@ -90,6 +99,7 @@ def label(
             head=head,
             seed=seed,
             who=who or login_name(),
+            target=used_in,
         )
         server = LabellingServer(labelling, session.workspace, port=port)
         with (
@@ -97,7 +107,8 @@ def label(
             contextlib.closing(server),
             address_stored(folder, server.url),
         ):
-            session.finish({"url": server.url}, server.url, now=True)
+            result = {"url": server.url, **target_facts(used_in)}
+            session.finish(result, server.url, now=True)
             sys.stdout.flush()  # for programs that wait for the address
             place = "Open this address in a browser on this machine"
             if open_browser and _can_open(session) and _open(server.url_to_open):
@@ -128,7 +139,7 @@ def _print_address(session: Session, data: DatasetWithLabels) -> None:
     plain = DatasetOptions(**{name: getattr(data, name) for name in names})  # asks no question
     dataset = session.load(plain)
     places = [session.workspace, *recorded_workspaces(dataset)]
-    addresses = (running_address(each.items_of(dataset.name).parent) for each in places)
+    addresses = (running_address(each.dataset_folder(dataset.name)) for each in places)
     address = next(filter(None, addresses), None)
     if address is None:
         raise RunError(
@@ -179,14 +190,16 @@ def annotate(
             "--whole-paths", help="Show whole paths, although folder names can reveal the class"
         ),
     ] = False,
-    head: Head = "logistic",
+    target: TargetName = None,
+    head: Head = "auto",
     seed: Annotated[int, typer.Option(help="Random seed", min=0)] = 0,
 ) -> None:
     """Label images in the terminal, the least certain predictions first.
 
     Type the number of a class, or a name. An empty line accepts the suggestion, s skips, u undoes
     the last answer, q stops, ? shows help. Answers are stored at once; run the same command again
-    to continue. Labels that the dataset contains are not shown.
+    to continue. Labels that the dataset contains are not shown. With a target, uncertainty is
+    multiplied by the similarity to the target.
     """
     from ..heads import get_head
     from ..labelling import Annotation, LabellingSession, Terminal
@@ -194,19 +207,21 @@ def annotate(
 
     get_head(head)  # an unknown name is an error before the embedding
     embeddings = session.embed(_load(session, data), embed_options)
+    used_in = target_of(session, embeddings, target, embed_options)
     person = who or login_name()
-    folder = session.workspace.items_of(embeddings.dataset.name).parent
+    folder = session.workspace.dataset_folder(embeddings.dataset.name)
     done: list[AnnotatedRound] = []
     with LabelLog(session.workspace.labels) as log:
         remember(session, embeddings.dataset, data)
         labelling = LabellingSession(
             embeddings,
             log,
-            strategy="least_confidence",
+            strategy="least_confidence" if used_in is None else LEAST_CONFIDENT_IN_TARGET,
             initial="coreset",
             head=head,
             seed=seed,
             who=person,
+            target=used_in,
         )
         annotation = Annotation(
             labelling,
@@ -227,6 +242,7 @@ def annotate(
             "labelled": sum(counts.values()),
             "classes": counts,
             "advice": _advice(done),
+            **target_facts(used_in),
             "output": str(session.workspace.labels),
         },
         _summary(done, counts, session.workspace.labels),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._text import printable
+from .._urls import is_url, public_url
 from .._workspace import DEFAULT_NAME, Workspace
 from ..errors import LabelError, UsageError
 from .known_workspaces import KnownWorkspace, known_workspaces, remember_workspace
@@ -44,7 +45,7 @@ class FoundLabels:
         return {
             "dataset": self.other.dataset,
             "root": self.root,
-            "workspace": str(self.workspace.root),
+            "workspace": str(self.workspace),
             "labels": self.other.labels,
         }
 
@@ -55,13 +56,14 @@ class FoundLabels:
 
     def is_at(self, path: str | None) -> bool:
         """Return whether `path` leads to the folder or file of the other dataset."""
-        with contextlib.suppress(OSError):  # one of the two does not exist any more
+        with contextlib.suppress(OSError):  # an address, or one does not exist any more
             return bool(path and self.root and Path(path).samefile(self.root))
-        return False
+        return path is not None and path == self.root and is_url(path)
 
     def is_moved_to(self, path: str | None) -> bool:
         """Return whether the other dataset moved to `path`: `root` is missing, or leads there."""
-        is_elsewhere = self.root is not None and Path(self.root).exists()
+        root = self.root
+        is_elsewhere = root is not None and (is_url(root) or Path(root).exists())
         return self.other.is_moved and (not is_elsewhere or self.is_at(path))
 
 
@@ -105,8 +107,7 @@ def remember(session: Command, dataset: Dataset, data: DatasetOptions) -> None:
         _keep_apart(session, dataset)
     path = _path_of(data)
     if path is not None:
-        root = os.path.realpath(path)
-        remember_workspace(KnownWorkspace(dataset.name, root, str(session.workspace.root)))
+        remember_workspace(KnownWorkspace(dataset.name, _root(path), str(session.workspace)))
 
 
 def _keep_apart(session: Command, dataset: Dataset) -> None:
@@ -123,13 +124,27 @@ def recorded_workspaces(dataset: Dataset) -> list[Workspace]:
 
 
 def _path_of(data: DatasetOptions) -> str | None:
-    """Return the path of a folder, archive or manifest; None for a name or several files."""
+    """Return the path or address of a folder, archive or manifest; None for names and lists."""
     from ..datasets import datasets
 
     names = [data.dataset] if isinstance(data.dataset, str) else data.dataset
     path = os.path.expanduser(names[0])  # noqa: PTH111  as `load_dataset`
-    is_path = len(names) == 1 and names[0] not in datasets and Path(path).exists()
-    return path if is_path else None
+    if len(names) != 1 or names[0] in datasets:
+        return None
+    if _is_address(path):
+        return public_url(path)
+    return path if Path(path).exists() else None
+
+
+def _is_address(text: str) -> bool:
+    return is_url(text) and not Path(text).exists()  # as `load_dataset`
+
+
+def _root(path: str) -> str:
+    """Return an absolute path without links, or an address without its signature."""
+    if _is_address(path):
+        return public_url(path)
+    return os.path.realpath(path)
 
 
 @dataclass(frozen=True)
@@ -220,7 +235,7 @@ class _Finder:
 
     def _named(self, labels_from: str, found: list[FoundLabels]) -> FoundLabels:
         """Return the labels of the dataset whose name or former path is `labels_from`."""
-        root = os.path.realpath(os.path.expanduser(labels_from))  # noqa: PTH111
+        root = _root(os.path.expanduser(labels_from))  # noqa: PTH111
         for each in found:
             if each.other.dataset in _names(labels_from) or each.root == root:
                 return each
@@ -262,20 +277,25 @@ class _Finder:
 
 
 def _beside(path: str) -> list[Workspace]:
-    """Return the default workspaces inside and beside a folder or file."""
+    """Return the default workspaces inside and beside a folder or file; none for an address."""
+    if _is_address(path):
+        return []
     real = Path(os.path.realpath(path))
     return [Workspace(folder / DEFAULT_NAME) for folder in (real, real.parent)]
 
 
 def _names(labels_from: str) -> tuple[str, str]:
-    """Return both readings of --labels-from: as a dataset's name, and as the path of a dataset."""
-    from ..datasets.dataset import path_name
+    """Return both readings of --labels-from: as a dataset's name, and as its path or address."""
+    from ..datasets.dataset import address_name, path_name
 
-    return labels_from, path_name(os.path.expanduser(labels_from))  # noqa: PTH111
+    path = os.path.expanduser(labels_from)  # noqa: PTH111
+    return labels_from, address_name(path) if _is_address(path) else path_name(path)
 
 
 def _shown(path: str) -> str:
     """Return a path relative to the current folder, if it is inside."""
+    if is_url(path):
+        return printable(path)
     inside = os.path.relpath(path)
     return printable(path if inside.startswith(os.pardir) else inside)
 

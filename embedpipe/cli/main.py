@@ -18,7 +18,7 @@ import typer.core
 from .._scripts import INTERRUPTED, WRONG_USAGE, interrupt_on_signals
 from .._versions import own_version
 from ..errors import UnknownNameError
-from . import cache, check, compare, embed, label, labels, replay, run, train
+from . import cache, check, compare, embed, label, labels, replay, report, run, train
 from .output import Output, print_error, wants_json
 from .session import Session, add_command
 
@@ -99,6 +99,7 @@ KINDS = {
     "strategies": "strategies",
     "heads": "heads",
     "policies": "continual",
+    "methods": "continual",
     "formats": "labels",
 }
 """The registries, and the packages that contain them."""
@@ -131,6 +132,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "annotate": label.annotate,
     "label": label.label,
     "check": check.check,
+    "report": report.report,
     "list": list_,
 }
 

@@ -11,7 +11,15 @@ from typing import Annotated, Any
 
 import typer
 
-from .._options import DatasetOptions, EmbedOptions, ExperimentFields, LoopFields, option
+from .._options import (
+    RAY_OPTIONS,
+    TARGET,
+    DatasetOptions,
+    EmbedOptions,
+    ExperimentFields,
+    LoopFields,
+    option,
+)
 from ..errors import UsageError
 from .parameters import Use
 
@@ -28,6 +36,8 @@ __all__ = [
     "LabelInputs",
     "LabelSource",
     "LabelSourceOrOwn",
+    "OpenPage",
+    "TargetName",
     "Tracking",
 ]
 
@@ -39,7 +49,8 @@ class Common:
     # The type is not Path, because Path replaces the two slashes of an address by one.
     workspace: str | None = option(
         None,
-        "Folder of the cache, labels and runs [default: EMBEDPIPE_WORKSPACE or ./.embedpipe]",
+        "Folder of the cache, labels and runs, or an address such as s3://bucket/workspace "
+        "[default: EMBEDPIPE_WORKSPACE or ./.embedpipe]",
         metavar="<path>",
     )
     json: bool = option(False, "Print one JSON object only")
@@ -95,7 +106,7 @@ class Embed(EmbedOptions):
     )
 
 
-EmbedArguments = Annotated[Embed, Use(without=("executor", "retry_failed"))]
+EmbedArguments = Annotated[Embed, Use(without=(*RAY_OPTIONS, "retry_failed"))]
 
 
 @dataclass(frozen=True)
@@ -186,3 +197,13 @@ def _as_option(kind: type[Any], name: str) -> Any:
 
 Head = Annotated[str, _as_option(LoopFields, "head")]
 Index = Annotated[str, _as_option(ExperimentFields, "index")]
+OpenPage = Annotated[bool, typer.Option("--open", help="Open the report in the browser at the end")]
+TargetName = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        help=TARGET,
+        metavar="FOLDER|SPLIT",
+        show_default=False,
+    ),
+]

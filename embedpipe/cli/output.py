@@ -15,6 +15,7 @@ import typer
 
 from .._scripts import FAILURE, INTERRUPTED, WRONG_USAGE, discard_output
 from .._text import printable
+from .._urls import public_text
 from ..errors import EmbedpipeError, UnknownNameError, UsageError
 
 __all__ = ["TOO_MANY_FAILURES", "Output", "ending", "print_error", "wants_json"]
@@ -22,7 +23,16 @@ __all__ = ["TOO_MANY_FAILURES", "Output", "ending", "print_error", "wants_json"]
 TOO_MANY_FAILURES = 3
 """Exit status after too many failed images; `_scripts` defines the other statuses."""
 
-EXTENSIONS = ("strategy", "head", "policy", "objective", "backbone", "label format", "tracker")
+EXTENSIONS = (
+    "strategy",
+    "head",
+    "policy",
+    "method",
+    "objective",
+    "backbone",
+    "label format",
+    "tracker",
+)
 """Kinds of entries that modules of the user can register."""
 
 
@@ -170,7 +180,7 @@ def _exit(output: Output, message: str, kind: str, status: int, debug: bool) -> 
 
 def print_error(message: str) -> str:
     """Write an error on one line of standard error; return the line without ``embedpipe:``."""
-    line = printable(" ".join(message.split()))
+    line = printable(public_text(" ".join(message.split())))
     with contextlib.suppress(OSError):  # the terminal is closed
         print(f"embedpipe: {line}", file=sys.stderr)  # noqa: T201
     return line

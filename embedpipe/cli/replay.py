@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from .._options import DatasetOptions, ReplayFields, option
 from ..errors import UnknownNameError, UsageError
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from ..continual import Stream
     from ..embedding import Embeddings
     from ..experiments.replay import ReplaySetting
-    from ..experiments.replay_results import ReplayResults, ReplayRow
+    from ..experiments.replay_results import ReplayResults
 
 __all__ = ["replay"]
 
@@ -139,6 +141,14 @@ def replay(
         ),
     ],
     run_options: StudyArguments,
+    figure_kind: Annotated[
+        str,
+        typer.Option(
+            help="Content of the figure: curves, rounds (differences after each experience), "
+            "differences (in the first metric), forgetting, transfer, matrix or experiences (of "
+            "the best policy)"
+        ),
+    ] = "curves",
 ) -> None:
     """Train on a stream of experiences with a replay buffer, and measure the forgetting.
 
@@ -149,11 +159,15 @@ def replay(
     from ..continual import NO_BUFFER
     from ..experiments.replay import ReplayStudy
     from ..reports import replay_of, write_replay, write_replay_figure
+    from ..reports.figures import REPLAY_KINDS
 
-    running = StudyRun(session, run_options)
+    running = StudyRun(session, run_options, figure_kind, REPLAY_KINDS)
     stream.check()
     _check(study)
     by_folder = stream.stream == "folders"
+    embed_options = replace(
+        embed_options, executor=run_options.executor, address=run_options.address
+    )
     embeddings = session.embed(data, embed_options, uses_classes=not by_folder)
     embeddings, _ = with_true_labels(session, embeddings)
     options = vars(run_options.with_seeds(study))
@@ -165,16 +179,20 @@ def replay(
     page = replay_of(results, summary, command=session.typed)
     write_replay(report, page)
     if run_options.figure is not None:
-        write_replay_figure(run_options.figure, page)
+        write_replay_figure(
+            run_options.figure, page, kind=figure_kind, width=run_options.figure_width
+        )
     first = _first(results, without_buffer=study.policies[0] == NO_BUFFER)
+    ordered = tuple(sorted(summary.rows, key=lambda row: row.setting != first))
     result = {
         **_matrix_and_metrics(results, first),
         "report": str(report),
-        "summary": [_row(row) for row in sorted(summary.rows, key=lambda r: r.setting != first)],
+        "summary": replace(summary, rows=ordered).to_json(),
         "results": str(running.folder(results) / "results.parquet"),
         "runs": results.metrics.num_rows,
         "failures": [str(failure) for failure in results.failures],
         **session.failed_images(),
+        "pool_share": study.pool_share,
         "copies_left_out": max((most for _, most in results.left_out.values()), default=0),
         "never_learned": [label for each in results.never_learned.values() for label in each],
     }
@@ -240,31 +258,4 @@ def _matrix_and_metrics(results: ReplayResults, setting: ReplaySetting) -> dict[
     return {
         "matrix": [[number(value) for value in row] for row in matrix],
         "metrics": {name: number(value) for name, value in means.items()},
-    }
-
-
-def _row(row: ReplayRow) -> dict[str, Any]:
-    """Return a row of the summary for JSON."""
-    from ..experiments.summary import ends, number
-
-    return {
-        **vars(row.setting),
-        "seeds": row.seeds,
-        "distinct_runs": row.distinct_runs,
-        "metrics": {
-            name: {"mean": number(found.estimate), "ci": ends(found)}
-            for name, found in row.metrics.items()
-        },
-        "against_baseline": {
-            name: None
-            if found is None
-            else {
-                "difference": number(found.difference),
-                "ci": ends(found),
-                "p_value": number(found.p),
-                "p_reason": found.reason,
-                "significant": found.significant(),
-            }
-            for name, found in row.comparisons.items()
-        },
     }

@@ -12,8 +12,9 @@ import typer
 
 from .._options import DatasetOptions, ImbalanceOptions, LoopFields
 from .label_log import LOG, KnownLabels, with_true_labels
-from .options import DatasetWithLabels, EmbedArguments, Index, Tracking
+from .options import DatasetWithLabels, EmbedArguments, Index, OpenPage, TargetName, Tracking
 from .session import Session
+from .target import target_facts, target_of, transductive
 
 if TYPE_CHECKING:
     from ..active import ActiveLoop, LoopOptions, Problem
@@ -29,6 +30,7 @@ UPPER_BASELINE_UP_TO = 5000
 def demo(
     session: Session,
     output: Annotated[Path, typer.Option(help="Folder for report.html")] = Path("demo"),
+    open_page: OpenPage = False,
 ) -> None:
     """Show the whole workflow on handwritten digits, offline.
 
@@ -66,6 +68,8 @@ def demo(
         f"{len(loops[0].problem.candidates)} labels ({loops[1].records[-1].accuracy:.3f} when "
         f"chosen at random), in {seconds:.0f} s\nreport: {report}",
     )
+    if open_page:
+        session.open_page(report)
 
 
 def run(
@@ -77,9 +81,11 @@ def run(
     tracking: Tracking,
     rounds: Annotated[int, typer.Option(help="Rounds after the first batch", min=0)] = 5,
     index: Index = "exact",
+    target: TargetName = None,
     baseline: Annotated[
         bool, typer.Option(help="Also run random selection, for comparison in the report")
     ] = True,
+    open_page: OpenPage = False,
 ) -> None:
     """Run an active-learning loop with known labels as answers.
 
@@ -88,11 +94,14 @@ def run(
     interruption, the same command continues with the same picks.
     """
     from ..active import LoopOptions, Problem
-    from ..experiments.grid_file import imbalanced
+    from ..active.target import check_loop_target
+    from ..experiments.problems import imbalanced
     from ..index import check_kind
 
     options = LoopOptions(**vars(loop))  # checked before the embedding
     check_kind(index)
+    if target is not None:
+        check_loop_target(options.built_initial, options.built_strategy)
     tracking_context = session.tracker(tracking.tracker)
     embeddings, known = with_true_labels(
         session, session.embed(data, embed_options, uses_classes=True)
@@ -102,7 +111,10 @@ def run(
     problem = Problem.of(embeddings, loop.seed, index)
     if problem.untested is not None:
         session.remark(f"no accuracy: {problem.untested}")
-    problem = imbalanced(problem, imbalance, loop.seed)
+    problem = imbalanced(problem, imbalance.long_tailed, imbalance.rare.items(), loop.seed)
+    used_in = target_of(session, embeddings.for_seed(loop.seed), target, embed_options)
+    if used_in is not None:
+        problem = problem.with_target(used_in)
     loops = _loops(session, problem, options, with_baseline=baseline)
     with tracking_context as tracker:
         _run_all(session, loops, rounds, tracker)
@@ -113,6 +125,8 @@ def run(
     session.finish(
         _result(loops[0], known, report), _text(loops[0], rounds, report, with_rounds=not shown)
     )
+    if open_page:
+        session.open_page(report)
 
 
 def _result(loop: ActiveLoop, known: KnownLabels, report: Path) -> dict[str, Any]:
@@ -127,6 +141,7 @@ def _result(loop: ActiveLoop, known: KnownLabels, report: Path) -> dict[str, Any
         if tested
         else None,
         "copies_left_out": loop.problem.copies_left_out,
+        **target_facts(loop.problem.target, loop.problem.test_items_in_target),
         **known.facts(),
         "report": str(report),
     }
@@ -144,6 +159,7 @@ def _text(loop: ActiveLoop, rounds: int, report: Path, *, with_rounds: bool) -> 
     left_out = loop.problem.copies_left_out
     if left_out:
         lines.append(f"copies of test images left out: {left_out:,}")
+    lines += transductive(loop.problem.target, loop.problem.test_items_in_target)
     advice = advice_of(loop)
     if advice is not None:
         lines.append(advice)

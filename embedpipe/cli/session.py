@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
@@ -18,6 +19,7 @@ from .. import _workspace
 from .._options import ASK, DatasetOptions
 from .._registry import import_extensions
 from .._text import printable, sentence_about
+from .._urls import public_word
 from ..errors import UsageError
 from .folder_labels import FolderAnswers
 from .options import Common, Embed, FailureLimit
@@ -49,7 +51,7 @@ class Session:
         self._is_located = False
         self.refused_labels = False
         """Whether the user refused labels of the same images under another name."""
-        self.typed = printable(shlex.join(["embedpipe", *sys.argv[1:]]))
+        self.typed = printable(shlex.join(["embedpipe", *map(public_word, sys.argv[1:])]))
         self._notes: list[str] = []  # remarks on the dataset that are not written yet
         self._folder_answers = FolderAnswers(self._notes.append, may_ask=not common.json)
         self._output = output
@@ -106,7 +108,7 @@ class Session:
         """Return the content ids of the items; without `store`, no workspace is created."""
         from ..embedding.scan import scan
 
-        store = store or self.workspace.root.exists()
+        store = store or self.workspace.exists()
         earlier = self._scans.get(dataset.name)
         with self.progress() as progress:
             found = scan(dataset, self.workspace, progress, earlier=earlier, store=store)
@@ -144,12 +146,14 @@ class Session:
     def _remark_on(self, embeddings: Embeddings, again: bool) -> None:
         """Write the remarks on a dataset; without `again`, only those that are new."""
         dataset, report = embeddings.dataset, embeddings.report
+        place = self.workspace
+        local = [f"matrices, labels and runs of {place} are in {place.root}"] if place.url else []
         notes = [
             f"skipped {count} {suffix} files: unsupported format; convert them to JPEG or PNG"
             for suffix, count in dataset.skipped.items()
         ]
         kinds = (
-            ([*self._notes, *notes, *report.notes], ""),
+            ([*self._notes, *local, *notes, *report.notes], ""),
             ([each.message for each in embeddings.failures], "failed images"),
             (
                 [sentence_about(path, text) for path, text in report.remarks],
@@ -159,7 +163,7 @@ class Session:
         self._notes.clear()
         if self.common.quiet:
             return
-        shown = ShownRemarks(self.workspace.items_of(dataset.name).with_name("shown-remarks.txt"))
+        shown = ShownRemarks(self.workspace.dataset_folder(dataset.name) / "shown-remarks.txt")
         for texts, kind in kinds:
             new = texts if dataset.listed else shown.add(texts)
             listed = texts if again else new
@@ -174,9 +178,15 @@ class Session:
         self._failures = [*known, *(each for each in found if each not in known)]
         self.remark_vanished([failure.path for failure in embeddings.vanished])
         images = len(embeddings.dataset) + len(embeddings.vanished)
-        if limit is not None and limit.is_exceeded(len(found), images):
+        self.check_failures(limit, len(found), images, embeddings.dataset.name)
+
+    def check_failures(
+        self, limit: FailureLimit | None, failed: int, images: int, dataset: str
+    ) -> None:
+        """End the command with an error after its work, if more images failed than allowed."""
+        if limit is not None and limit.is_exceeded(failed, images):
             self._exceeded = (
-                f"{len(found)} of {images} images of {embeddings.dataset.name} failed, more than "
+                f"{failed} of {images} images of {dataset} failed, more than "
                 f"--max-failures {limit.text}. The command continued without them."
             )
 
@@ -246,6 +256,14 @@ class Session:
         if self._failures and "failures" not in result:
             result = {"failed": len(self._failures), **result, "failures": self._failures}
         self._output.result(result, text, now=now)
+
+    def open_page(self, path: Path) -> None:
+        """Open a page in the browser; without a browser, a remark has the address."""
+        import webbrowser
+
+        address = path.resolve().as_uri()
+        if not webbrowser.open(address):
+            self.remark(f"no browser was found. Open {address}")
 
     def failed_images(self) -> dict[str, list[dict[str, Any]]]:
         """Return the failed images, for a result whose key ``failures`` contains failed runs."""

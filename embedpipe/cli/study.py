@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._options import ExperimentFields, ReplayFields, option
+from .._options import ADDRESS, ExperimentFields, ReplayFields, option
 from ..errors import RunError
 from .options import Tracking
 from .session import Session
 
 if TYPE_CHECKING:
     from ..experiments import ReplayResults, Results
+    from ..experiments.tables import Tabular
 
 __all__ = ["StudyArguments", "StudyRun"]
 
@@ -31,13 +32,23 @@ class StudyArguments(Tracking):
     workers: int | None = option(
         None,
         "Number of worker processes; it does not change the results [default: the number of "
-        "processors]",
+        "processors of the machine or the cluster]",
         min=0,
     )
+    executor: str = option(
+        "local", "local (processes of this machine), or ray (the workers of a Ray cluster)"
+    )
+    address: str | None = option(None, ADDRESS)
     output: Path | None = option(
         None, "File of the report [default: report.html in the results folder]"
     )
-    figure: Path | None = option(None, "Also write the curves to a .pdf, .svg or .png file")
+    figure: Path | None = option(None, "Also write a figure to a .pdf, .svg or .png file")
+    figure_width: str = option(
+        "double", "Width of the figure: single (3.3 inches) or double (6.9 inches) column"
+    )
+    table: Path | None = option(
+        None, "Also write the statistics to a .tex (LaTeX), .md (Markdown) or .csv file"
+    )
 
     def with_seeds(self, study: Fields) -> Fields:
         """Return the options of a study with its seeds as a range from the offset."""
@@ -46,13 +57,20 @@ class StudyArguments(Tracking):
 
 
 class StudyRun:
-    """One run of a study by a command; the constructor refuses wrong options."""
+    """One run of a study by a command; the constructor refuses wrong options.
 
-    def __init__(self, session: Session, options: StudyArguments) -> None:
+    `kind` is the kind of the figure, one of the keys of `kinds`.
+    """
+
+    def __init__(
+        self, session: Session, options: StudyArguments, kind: str, kinds: Mapping[str, str]
+    ) -> None:
+        from ..experiments.tables import check_table
         from ..reports import check_figure
 
-        if options.figure is not None:
-            check_figure(options.figure)
+        check_figure(options.figure or "figure.pdf", kind, options.figure_width, kinds)
+        if options.table is not None:
+            check_table(options.table)
         self._session, self._options = session, options
         self._tracker = session.tracker(options.tracker)
         self._started = time.monotonic()
@@ -65,6 +83,8 @@ class StudyRun:
                 workers=self._options.workers,
                 progress=lambda now: update(now.rounds, now.of_rounds, str(now)),
                 on_run=None if tracker is None else tracker.log_run,
+                executor=self._options.executor,
+                address=self._options.address,
             )
         if session.common.debug:
             for failure in results.failures:
@@ -81,9 +101,11 @@ class StudyRun:
         return self._options.output or self.folder(results) / "report.html"
 
     def finish(
-        self, results: Results | ReplayResults, result: dict[str, Any], summary: object
+        self, results: Results | ReplayResults, result: dict[str, Any], summary: Tabular
     ) -> None:
-        """Write the result, and raise an error if tasks failed."""
+        """Write the table and the result, and raise an error if tasks failed."""
+        if self._options.table is not None:
+            summary.write_table(self._options.table)
         failures = results.failures
         result |= {"seconds": round(time.monotonic() - self._started, 2)}
         text = f"{summary}\n\nresults: {result['results']}\nreport: {result['report']}"

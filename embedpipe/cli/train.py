@@ -44,10 +44,13 @@ def train(
     output: Annotated[Path, typer.Option(help="File for the trained model", show_default=False)],
     embed_options: EmbedArguments,
     labels: LabelSource,
-    head: Head = "logistic",
+    head: Head = "auto",
     seed: Annotated[int, typer.Option(help="Random seed", min=0)] = 0,
 ) -> None:
     """Train a model on labels.
+
+    With the default head, the model also learns from the images without a label, where held-out
+    labels show that this helps. Images of the test and validation splits are not used for this.
 
     The expected accuracy is an estimate for the images without a given label. It uses the given
     labels only.
@@ -82,11 +85,14 @@ def train(
         "accuracy_note": accuracy.note,
         "expected_accuracy": expected.value,
         "expected_accuracy_ci": expected.interval,
+        "choice": getattr(fitted, "choice_", None),
     }
     text = (
         f"{output}: {known}, {len(fitted.classes_)} classes, "
         f"{_accuracy_text(accuracy.value, accuracy.note)}"
     )
+    if result["choice"] is not None:
+        text += f"\nthe model {result['choice']}"
     if expected.value is not None:
         text += f"\n{expected} on the images without a label"
     session.finish(result, text)

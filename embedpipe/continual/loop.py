@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._html import result_html
 from .._loops.fitting import Batch, head_attributes, timed
 from .._workspace import Workspace
 from ..index import Index
 from ..strategies import Pool
+from .learner import Learner
 from .memory import ExperienceBatch, Memory
-from .methods import Learner
 from .metrics import accuracy_matrix, continual_metrics
 from .options import ContinualOptions
 from .records import ContinualFolder, ExperienceRecord, Progress
@@ -152,20 +153,39 @@ class ContinualLoop:
             self.matrix, protocol=self.stream.protocol, floor=self.stream.floor
         )
 
+    def _repr_html_(self) -> str:
+        facts: list[tuple[str, Any]] = [
+            ("head", str(self.options.head)),
+            ("method", str(self.options.method)),
+            ("policy", str(self.policy) if self._method.replays else None),
+            ("rows kept", len(self.memory.rows) if self._method.replays else None),
+            ("seed", self.options.seed),
+        ]
+        if self.records:
+            shown = ("gem_accuracy", "clear_next_domain", "forgetting_last")
+            found = self.metrics
+            facts += [(name, found[name]) for name in shown if found[name] == found[name]]
+        names = [each.name for each in self.stream.experiences]
+        rows = [
+            (record.name, *map(float, record.accuracies), record.mean_accuracy)
+            for record in self.records
+        ]
+        headings = ("after ↓ on →", *names, "mean") if rows else ()
+        title = f"Continual learning on {self.stream.name}"
+        return result_html(title, facts, headings, rows, n_rows=len(rows))
+
     def _experience(self, number: int, experience: Experience) -> ExperienceRecord:
         rows, choose_seconds = timed(lambda: self._to_label(number, experience))
         self._batches.append(self._batch(rows))
+        keep_seconds = 0.0
+        if self._method.fills_first:
+            keep_seconds = self._fill_buffer(number, rows)
         kept = self._batch(self.memory.rows)
         self._head, fit_seconds = timed(
             lambda: self._method.learn(self._learner, self._head, self._batches, kept)
         )
-        keep_seconds = 0.0
-        if self._method.replays:
-            rng = np.random.default_rng(self.options.seed)
-            batch = self._experience_batch(number, rows)
-            self.memory, keep_seconds = timed(
-                lambda: self.policy.update(self.memory, batch, self.options.size, rng)
-            )
+        if self._method.replays and not self._method.fills_first:
+            keep_seconds = self._fill_buffer(number, rows)
         return self._record(
             number,
             experience.name,
@@ -173,6 +193,15 @@ class ContinualLoop:
             select_seconds=choose_seconds + keep_seconds,
             fit_seconds=fit_seconds,
         )
+
+    def _fill_buffer(self, number: int, rows: NDArray[np.int64]) -> float:
+        """Let the policy choose the rows of the buffer; return the seconds."""
+        rng = np.random.default_rng(self.options.seed)
+        batch = self._experience_batch(number, rows)
+        self.memory, seconds = timed(
+            lambda: self.policy.update(self.memory, batch, self.options.size, rng)
+        )
+        return seconds
 
     def _at_once(self, learned: tuple[Experience, ...]) -> ExperienceRecord:
         _, select_seconds = timed(lambda: self._label_all(learned))

@@ -10,10 +10,12 @@ from typing import Any
 from .._loops.fitting import run_head
 from .._loops.runs import RESULTS_VERSION, identity_of, run_id_of
 from .._seeds import check_seed
+from .._specs import format_spec
 from ..errors import UnknownNameError, UsageError
 from ..strategies import Strategy, get_strategy
+from .learner import MIXES
 from .memory import Size, size_of
-from .methods import MIXES, Method, get_method
+from .method import Method, get_method
 from .policy import NO_BUFFER, Policy, get_policy
 from .records import FORMAT
 from .stream import StreamIdentity
@@ -30,20 +32,23 @@ class ContinualOptions:
     head
         A spec string, or a scikit-learn classifier with ``partial_fit``.
     method
-        ``"replay"``: continue training on the new rows and the rows of the buffer. ``"naive"``:
-        continue without a buffer. ``"cumulative"``: a new head from all rows so far.
-        ``"joint"``: one new head from all rows at once, the upper baseline. Default: *naive* for
-        heads with exact incremental updates (`exact_on_streams`) or with policy ``"none"``,
-        otherwise *replay*.
+        How the head learns an experience: a spec string or a `Method`. ``"replay"``: continue
+        training on the new rows and the rows of the buffer. ``"naive"``: continue without a
+        buffer. ``"cumulative"``: a new head from all rows so far. ``"joint"``: one new head from
+        all rows at once, the upper baseline. ``"gdumb"``: a new head from the buffer. ``"ewc"``,
+        ``"si"``, ``"lwf"``, ``"der"``, ``"agem"``: methods for the head ``"sgd"``, see `methods`.
+        Default: *naive* for heads with exact incremental updates (`exact_on_streams`) or with
+        policy ``"none"``, otherwise *replay*.
     policy
         The replay policy, which chooses the rows of the buffer: a spec string or a `Policy`.
-        ``"none"``: no buffer, and the method *naive*.
+        ``"none"``: no buffer.
     retain
         Size of the buffer: a share of each experience (a float, such as 0.05), or a total number of
         rows (an int).
     mix
-        ``"concatenated"``: every row has the same weight. ``"balanced"``: the buffer has the same
-        total weight as the new rows.
+        With *replay*, ``"concatenated"``: every row has the same weight. ``"balanced"``: the buffer
+        has the same total weight as the new rows; the head ``"sgd"`` adds
+        `batch_size` rows of the buffer to each step.
     budget
         Number of labels in each experience; None labels all rows. Unlabelled rows are not used.
     strategy
@@ -68,7 +73,7 @@ class ContinualOptions:
 
     _: KW_ONLY
     head: Any = "logistic"
-    method: str | None = None
+    method: str | Method | None = None
     policy: str | Policy = "random"
     retain: float | int | Size = 0.05
     mix: str = "concatenated"
@@ -79,10 +84,9 @@ class ContinualOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seed", check_seed(self.seed))
-        if self.policy == NO_BUFFER and self.method_name == "replay":
-            raise UsageError("policy 'none' has no buffer to replay: use method 'naive'.")
         # Building the objects raises an error if an option is invalid.
         _ = self.built_method, self.built_policy, self.size, self.built_strategy
+        self._check_buffer()
         if self.mix not in MIXES:
             raise UnknownNameError("mix", str(self.mix), MIXES)
         if self.built_initial.needs_labels and self.budget is not None:
@@ -98,14 +102,17 @@ class ContinualOptions:
 
     @property
     def method_name(self) -> str:
-        """The given method, or the default method of the head."""
-        exact = getattr(self.built_head, "exact_on_streams", False)
-        return self.method or ("naive" if exact or self.policy == NO_BUFFER else "replay")
+        """The spec string of the method."""
+        return format_spec(self.built_method)
 
-    @property
+    @cached_property
     def built_method(self) -> Method:
-        """The method, as an object."""
-        return get_method(self.method_name, self.built_head)
+        """The given method, or the default method of the head, as an object."""
+        exact = getattr(self.built_head, "exact_on_streams", False)
+        given = self.method or ("naive" if exact or self.policy == NO_BUFFER else "replay")
+        method = given if isinstance(given, Method) else get_method(given)
+        method.check_head(self.built_head)
+        return method
 
     @cached_property
     def built_policy(self) -> Policy:
@@ -128,6 +135,23 @@ class ContinualOptions:
     def built_initial(self) -> Strategy:
         """The initial strategy, as an object."""
         return get_strategy(self.initial) if isinstance(self.initial, str) else self.initial
+
+    def _check_buffer(self) -> None:
+        """Refuse a policy that the method cannot use."""
+        method = self.built_method
+        if not method.replays:
+            return
+        if self.policy == NO_BUFFER:
+            raise UsageError(
+                f"method {method.name!r} needs a buffer, and policy 'none' has none: use method "
+                "'naive', or a policy such as random."
+            )
+        if method.fills_first and self.built_policy.needs_probabilities:
+            raise UsageError(
+                f"method {method.name!r} fills the buffer before the head learns the new rows, so "
+                f"policy {self.built_policy.name!r} has no predictions: use a policy such as "
+                "class_balanced."
+            )
 
     def check_fits(self, counts: Mapping[str, int]) -> None:
         """Refuse a budget or buffer that is too large; `counts` are training rows by experience."""
@@ -167,6 +191,8 @@ class ContinualOptions:
 
     def run_id(self, stream: StreamIdentity) -> str:
         """Return the identity of the run on a stream, the same for the same options."""
-        policy = self.built_policy.name if self.built_method.replays else self.method_name
+        method = self.built_method
+        plain = method.name == "replay"
+        policy = self.built_policy.name if plain else method.name
         config = {"format": FORMAT, **self.config(stream)}
         return run_id_of(f"{stream.name}-{policy}-s{self.seed}", config)

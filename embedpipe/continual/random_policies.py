@@ -191,7 +191,7 @@ class GDumb(Policy):
     Notes
     -----
     Unlike in the paper, no place stays empty. The paper also trains a new network on the buffer
-    only; here the head continues training on the new rows and the buffer.
+    only, which is the method ``gdumb``.
 
     The rows kept depend on the order of arrival. An update takes O(m + b) time for m rows in the
     buffer and b new rows. Each row that enters needs O(K) more time for K classes.

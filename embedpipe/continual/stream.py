@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._html import result_html
 from .._loops.arrays import check_finite, memory_map_path, plain_labels
-from ..embedding import Embeddings
+from .._options import check_pool_share
+from .._workspace import Workspace
+from ..backbones import Backbone
+from ..embedding import Embeddings, Progress, embed
 from ..errors import LabelError, UnknownNameError, UsageError
 from .stream_parts import KINDS, Part, parts_of, parts_of_arrays
 
@@ -45,8 +51,9 @@ class StreamIdentity:
 class Stream:
     """A sequence of experiences over the rows of one matrix.
 
-    No row is in two experiences. Training and test rows are distinct, except in the streaming
-    protocol, where an experience is a test set before it is a training set.
+    No training row is in two experiences; experiences may share test rows. Training and test rows
+    are distinct, except in the streaming protocol, where an experience is a test set before it is a
+    training set.
 
     Attributes
     ----------
@@ -55,7 +62,8 @@ class Stream:
     classes
         (K,) sorted labels.
     codes
-        (n,) int64 positions in `classes`; -1 for rows that are in no experience.
+        (n,) int64 positions in `classes`; -1 for rows without a known label. Rows that `subsampled`
+        leaves out keep their number.
     experiences
         The experiences in order, at least two.
     protocol
@@ -89,6 +97,26 @@ class Stream:
     digest: str
     ids: Sequence[str] | None = field(default=None, compare=False, repr=False)
     copies_left_out: int = field(default=0, compare=False, repr=False)
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("protocol", self.protocol),
+            ("classes", len(self.classes)),
+            ("dimensions", self.matrix.shape[1]),
+            ("copies left out", self.copies_left_out or None),
+        ]
+        rows = [
+            (
+                number,
+                each.name,
+                each.train.size,
+                each.test.size,
+                len(np.unique(self.codes[each.train])),
+            )
+            for number, each in enumerate(self.experiences)
+        ]
+        headings = ["experience", "name", "training rows", "test rows", "classes"]
+        return result_html(f"Stream {self.name}", facts, headings, rows, n_rows=len(rows))
 
     @classmethod
     def of(
@@ -233,6 +261,32 @@ class Stream:
             kept = clean(experiences, copies)
             left_out = _size(experiences) - _size(kept)
             experiences = kept
+        return cls._of_rows(
+            matrix,
+            classes,
+            codes,
+            experiences,
+            protocol=protocol,
+            name=name,
+            identity=identity,
+            ids=ids,
+            left_out=left_out,
+        )
+
+    @classmethod
+    def _of_rows(
+        cls,
+        matrix: NDArray[np.float32],
+        classes: NDArray[Any],
+        codes: Rows,
+        experiences: Sequence[tuple[str, Rows, Rows]],
+        *,
+        protocol: str,
+        name: str,
+        identity: Sequence[bytes | memoryview],
+        ids: Sequence[str] | None,
+        left_out: int = 0,
+    ) -> Self:
         for each in experiences:
             if not each[1].size:
                 raise LabelError(
@@ -248,6 +302,151 @@ class Stream:
                 digest.update(hashlib.sha256(array.tobytes()).digest())
             digest.update(one.name.encode())
         return cls(matrix, classes, codes, built, protocol, name, digest.hexdigest(), ids, left_out)
+
+    @classmethod
+    def from_avalanche(
+        cls,
+        benchmark: Any,
+        *,
+        test: str = "test",
+        class_names: Sequence[str] | None = None,
+        backbone: str | Backbone | None = None,
+        workspace: str | Path | Workspace | None = None,
+        progress: Progress | None = None,
+        protocol: str | None = None,
+        name: str = "avalanche",
+    ) -> Self:
+        """Return the stream of a benchmark of Avalanche, with the same experiences.
+
+        Parameters
+        ----------
+        benchmark
+            A benchmark for classification (``CLScenario``) with a training stream and a stream of
+            test sets: one for each training experience, or one for all. Its items are vectors,
+            which are copied into one matrix, or images.
+        test
+            Name of the stream of the test sets, such as ``"valid"``. Other streams are not used.
+        class_names
+            The name of each target, from 0. Default: the names from `to_avalanche`, otherwise the
+            targets are the labels.
+        backbone
+            For images: the backbone that embeds them, such as ``"efficientnet_lite0"``. Vectors in
+            the cache are reused. The transformations of the benchmark are not applied.
+        workspace, progress
+            For images: folder of the cache, and function that takes the progress; see `embed`.
+        protocol
+            See `of`. Default: that of the stream from which `to_avalanche` made the benchmark,
+            otherwise ``"iid"``.
+        name
+            See the attribute `name`.
+
+        Raises
+        ------
+        UsageError, LabelError
+            If the benchmark has no such streams or has several task labels, if its items are
+            images and there is no backbone, or if targets have no name.
+        DatasetError
+            If an image cannot be embedded.
+
+        Notes
+        -----
+        Without names, an experience has its number as a name. Copies of images are not removed.
+        With ``"streaming"``, the test set of an experience contains its training rows, as in the
+        streaming protocol of the CLEAR benchmark.
+
+        The matrix has O(n·d) elements for n items in all experiences and d dimensions. A test set
+        that all experiences share is stored once.
+
+        References
+        ----------
+        Lomonaco et al. (2021), "Avalanche: an end-to-end library for continual learning",
+        arXiv:2104.00405.
+        """
+        from .avalanche import read_benchmark
+
+        protocol = str(protocol or getattr(benchmark, "protocol", "iid"))
+        _check_protocol(protocol)
+        embed_images = partial(embed, backbone=backbone, workspace=workspace, progress=progress)
+        rows, identity, ids = read_benchmark(
+            benchmark,
+            test=test,
+            class_names=class_names,
+            embed_images=None if backbone is None else embed_images,
+        )
+        return cls._of_rows(
+            rows.matrix,
+            rows.classes,
+            rows.codes,
+            rows.experiences,
+            protocol=protocol,
+            name=name,
+            identity=identity,
+            ids=ids,
+        )
+
+    def to_avalanche(self) -> Any:
+        """Return a benchmark of Avalanche (``CLScenario``) with the experiences of the stream.
+
+        The items are (d,) float32 tensors, read from the matrix when they are used. If all
+        experiences have the same test rows, the test stream has one experience.
+
+        The targets are the labels if these are integers from 0, otherwise positions in `classes`.
+        The benchmark has the attributes ``n_classes`` (largest target + 1), ``protocol``, and
+        ``class_names`` (names of the targets, for labels that are strings). Experiences have
+        ``name``, ``classes_in_this_experience`` and the other attributes of a class timeline, and
+        task label 0. The datasets have a data attribute ``stream_rows`` with the rows of the
+        stream, which shows the items that a buffer of Avalanche contains.
+
+        Raises
+        ------
+        UsageError
+            If Avalanche is not installed.
+
+        References
+        ----------
+        See `from_avalanche`.
+        """
+        from .avalanche import StreamRows, benchmark_of
+
+        experiences = [(each.name, each.train, each.test) for each in self.experiences]
+        benchmark = benchmark_of(StreamRows(self.matrix, self.classes, self.codes, experiences))
+        benchmark.protocol = self.protocol
+        return benchmark
+
+    def subsampled(self, share: float, seed: int = 0) -> Self:
+        """Return the stream with a random share of the training rows of each experience.
+
+        The draw does not depend on labels. For an experience with b training rows, it takes the
+        first ``round(share * b)`` of a permutation of b numbers, at least one. The permutations are
+        drawn by ``np.random.default_rng([seed, 0x5AFE])``, experience by experience. The rows keep
+        their order, and test rows do not change. With a share of 1, this stream is returned.
+
+        Examples
+        --------
+        >>> buckets = [2010] * 5 + [2011] * 10
+        >>> stream = Stream.from_arrays(
+        ...     np.zeros((15, 1)), ["hat"] * 15, buckets, protocol="streaming"
+        ... )
+        >>> [each.train.size for each in stream.subsampled(0.8, seed=0).experiences]
+        [4, 8]
+        """
+        check_pool_share(share)
+        if share == 1:
+            return self
+        rng = np.random.default_rng([seed, 0x5AFE])
+        digest = hashlib.sha256(bytes.fromhex(self.digest))
+        drawn = []
+        for each in self.experiences:
+            b = each.train.size
+            kept = np.sort(rng.permutation(b)[: max(1, round(share * b))])
+            drawn.append(replace(each, train=each.train[kept]))
+            digest.update(hashlib.sha256(drawn[-1].train.tobytes()).digest())
+        return replace(
+            self,
+            experiences=tuple(drawn),
+            name=f"{self.name}-share{share:g}",
+            digest=digest.hexdigest(),
+        )
 
     def __len__(self) -> int:
         return len(self.experiences)
@@ -274,6 +473,11 @@ class Stream:
     def n_classes(self) -> int:
         """Number of classes."""
         return len(self.classes)
+
+    @property
+    def n_learned(self) -> int:
+        """Number of training rows in all experiences that are used for training."""
+        return sum(each.train.size for each in self.learned)
 
     @property
     def floor(self) -> NDArray[np.float64]:

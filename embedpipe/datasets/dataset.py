@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from .._html import result_html
 from .._text import sentence_about
+from .._urls import public_url
 from ..errors import DatasetError, UsageError
 from .cards import DatasetCard
 from .source import Source, read_failure
@@ -25,6 +27,7 @@ __all__ = [
     "Dataset",
     "FolderLabels",
     "Item",
+    "address_name",
     "canonical_split",
     "former_path_name",
     "path_name",
@@ -136,6 +139,8 @@ class Dataset:
         The folder names that may be classes; None for other kinds of datasets.
     listed
         Whether the user listed the items one by one.
+    remote
+        Whether the list of items and the images are at addresses, equal for all machines.
     division
         Function from a seed to the split of each item by id, for a dataset with several divisions
         into training and test items. It is None for other datasets, and after `for_seed` has
@@ -169,6 +174,7 @@ class Dataset:
     skipped: Mapping[str, int] = field(default_factory=dict, compare=False)
     folder_labels: FolderLabels | None = field(default=None, compare=False)
     listed: bool = field(default=False, compare=False)
+    remote: bool = field(default=False, compare=False)
     division: Callable[[int], Mapping[str, str]] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -194,6 +200,29 @@ class Dataset:
         parts += [f"{len(self.class_names)} classes" if self.class_names else "unlabelled"]
         parts += [f"{count} {split}" for split, count in self.counts().items() if split]
         return f"Dataset({self.name!r}: {', '.join(parts)}, from {self.source.location})"
+
+    def _repr_html_(self) -> str:
+        splits = self.counts()
+        facts = [
+            ("images", len(self)),
+            ("classes", len(self.class_names) or "none"),
+            *((f"{split} images", count) for split, count in splits.items() if split),
+            ("source", str(self.source.location)),
+            ("files left out", sum(self.skipped.values()) or None),
+        ]
+        counts = Counter((item.label, item.split) for item in self.items)
+        labels = [*self.class_names, *([None] if any(i.label is None for i in self.items) else [])]
+        several = [split for split in splits if split] if len(splits) > 1 else []
+        rows = [
+            (
+                "no label" if label is None else label,
+                sum(counts[label, split] for split in splits),
+                *(counts[label, split] for split in several),
+            )
+            for label in labels
+        ]
+        headings = ["class", "images", *several] if self.class_names else ()
+        return result_html(f"Dataset {self.name}", facts, headings, rows, n_rows=len(rows))
 
     def labels(self) -> list[str | None]:
         """Return the label of each item, in order."""
@@ -270,6 +299,11 @@ def path_name(path: str, identity: str | None = None) -> str:
     """Return a name for the dataset at `path`: readable, unique, and valid for a folder."""
     # `identity`, the text that is hashed, distinguishes datasets with the same path.
     return _name(os.path.realpath(path), identity)
+
+
+def address_name(url: str) -> str:
+    """Return a name for the dataset at an address, as `path_name`; signatures do not change it."""
+    return _name(public_url(url).partition("?")[0], public_url(url))
 
 
 def former_path_name(path: str) -> str:

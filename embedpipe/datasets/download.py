@@ -22,12 +22,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._files import locked, sync_folder, write_atomically
+from .._urls import public_url
 from ..errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
     import requests
 
-__all__ = ["Check", "Progress", "download", "fetch", "file_sha256", "is_url"]
+__all__ = [
+    "TEMPORARY_STATUSES",
+    "Check",
+    "Progress",
+    "download",
+    "failure_reason",
+    "fetch",
+    "file_sha256",
+    "is_url",
+]
 
 Progress = Callable[[int, int | None], None]
 """Function that takes the number of received bytes, and the total number or None."""
@@ -38,7 +48,8 @@ Check = Callable[[Path], None]
 _BLOCK = 1 << 18  # bytes
 _TIMEOUT = 60.0  # seconds without a byte
 _TRIES = 5  # successive tries without progress
-_TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})  # statuses that justify another try
+TEMPORARY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses that justify another try."""
 
 
 def is_url(text: str) -> bool:
@@ -56,7 +67,7 @@ def fetch(url: str, directory: Path, progress: Progress | None = None) -> Path:
     """Return the path of `url` in `directory`, downloaded if it is missing."""
     name = Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name or "download"
     # The digest distinguishes addresses that end in the same name, such as "master.zip".
-    target = directory / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
+    target = directory / f"{hashlib.sha256(public_url(url).encode()).hexdigest()[:8]}-{name}"
     return download(url, target, progress=progress)
 
 
@@ -71,7 +82,7 @@ def download(
     """Return `target`; if it is missing, download it completely from `url` and check it."""
     # `backoff` is the number of seconds before the second try; it doubles at each further try.
     if not is_url(url):
-        raise UsageError(f"{url!r} is not an http:// or https:// address.")
+        raise UsageError(f"{public_url(url)!r} is not an http:// or https:// address.")
     if target.exists():
         return target
     import pooch
@@ -86,7 +97,9 @@ def download(
             sync_folder(target.parent)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise DatasetError(f"{url} cannot be saved as {str(target)!r}: {reason}.") from error
+        raise DatasetError(
+            f"{public_url(url)} cannot be saved as {str(target)!r}: {reason}."
+        ) from error
     return target
 
 
@@ -138,7 +151,7 @@ class _ResumingDownloader:
                 before = now
                 if failures >= _TRIES:
                     raise DatasetError(
-                        f"{url} cannot be downloaded: {error}. "
+                        f"{public_url(url)} cannot be downloaded: {error}. "
                         "Run the same command again to continue from the received bytes."
                     ) from error
             time.sleep(self.backoff * 2 ** (failures - 1))
@@ -161,7 +174,7 @@ class _ResumingDownloader:
                 else:
                     self._receive(response, offset)
         except requests.RequestException as error:
-            raise _InterruptedError(_reason(error)) from error
+            raise _InterruptedError(failure_reason(error)) from error
 
     def _handle_error(self, response: requests.Response) -> None:
         """Return if the file is complete; else raise the error to try again or to stop."""
@@ -172,9 +185,9 @@ class _ResumingDownloader:
                 return  # the last run received all bytes
             self._discard()
             raise _InterruptedError(reason)
-        if response.status_code in _TEMPORARY:
+        if response.status_code in TEMPORARY_STATUSES:
             raise _InterruptedError(reason)
-        raise DatasetError(f"{self.url} cannot be downloaded: {reason}.")
+        raise DatasetError(f"{public_url(self.url)} cannot be downloaded: {reason}.")
 
     def _receive(self, response: requests.Response, offset: int) -> None:
         """Append a response that continues at `offset`; replace the file by any other response."""
@@ -215,7 +228,9 @@ class _ResumingDownloader:
                 self.check(self.part)
             except DatasetError as error:
                 self._discard()
-                raise DatasetError(f"{self.url} is not the expected file: {error}") from error
+                raise DatasetError(
+                    f"{public_url(self.url)} is not the expected file: {error}"
+                ) from error
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
@@ -226,14 +241,14 @@ class _ResumingDownloader:
             note: Any = json.loads(self.note.read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        known = isinstance(note, dict) and note.get("url") == self.url
+        known = isinstance(note, dict) and note.get("url") == public_url(self.url)
         return str(note["validator"]) if known and note.get("validator") else None
 
     def _remember(self, headers: Mapping[str, str]) -> None:
         # A weak ETag does not guarantee the same bytes, so it cannot be used with a range.
         etag = headers.get("ETag", "")
         validator = etag if etag.startswith('"') else headers.get("Last-Modified")
-        note = json.dumps({"url": self.url, "validator": validator})
+        note = json.dumps({"url": public_url(self.url), "validator": validator})
         write_atomically(self.note, note.encode())
 
     def _discard(self) -> None:
@@ -241,7 +256,7 @@ class _ResumingDownloader:
         self.note.unlink(missing_ok=True)
 
 
-def _reason(error: requests.RequestException) -> str:
+def failure_reason(error: requests.RequestException) -> str:
     """Return the system's reason for a failed connection, with the host."""
     cause: BaseException | None = error
     while cause is not None:

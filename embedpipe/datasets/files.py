@@ -37,6 +37,7 @@ __all__ = [
     "open_archive",
     "walk",
     "with_folder_labels",
+    "with_items",
 ]
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -59,16 +60,16 @@ def load_folder(path: str | os.PathLike[str], folder_labels: bool | None = None)
     skipped = {suffix: n for suffix, n in sorted(others.items()) if suffix in UNSUPPORTED_SUFFIXES}
     dataset = Dataset(path_name(root), (), source, skipped=skipped)
     predicted = os.path.exists(os.path.join(root, PREDICTIONS))
-    return _with_items(dataset, items, folder_labels, predicted=predicted)
+    return with_items(dataset, items, folder_labels, predicted=predicted)
 
 
 def with_folder_labels(dataset: Dataset, wanted: bool) -> Dataset:
     """Return the dataset of a folder or an archive with or without its folder names as labels."""
     _, items = arrange((item.id for item in dataset.items), growing=True)
-    return _with_items(dataset, items, wanted)
+    return with_items(dataset, items, wanted)
 
 
-def _with_items(
+def with_items(
     dataset: Dataset, items: list[Item], wanted: bool | None, *, predicted: bool = False
 ) -> Dataset:
     """Return the dataset with items from `arrange`, with or without labels from folder names.
@@ -148,7 +149,7 @@ def load_archive(path: str | os.PathLike[str], folder_labels: bool | None = None
     source = open_archive(path)
     dataset = Dataset(path_name(os.fspath(path)), (), source)
     predicted = source.with_predictions
-    return _with_items(dataset, source.items, folder_labels, predicted=predicted)
+    return with_items(dataset, source.items, folder_labels, predicted=predicted)
 
 
 def open_archive(path: str | os.PathLike[str]) -> ArchiveSource:

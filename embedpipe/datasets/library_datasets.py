@@ -28,6 +28,7 @@ __all__ = [
     "load_fashion_mnist",
     "load_flowers102",
     "load_mnist",
+    "netpbm",
 ]
 
 Arrays = Mapping[str, NDArray[np.uint8]]
@@ -65,7 +66,7 @@ class ArraySource(Source):
         split, _, file = id.partition("/")
         row, _, _ = file.partition(".")
         try:
-            return _netpbm(self._arrays()[split][int(row)])
+            return netpbm(self._arrays()[split][int(row)])
         except (KeyError, IndexError, ValueError):
             return FileNotFoundError(f"it is not in {self.location}")
 
@@ -76,7 +77,7 @@ class ArraySource(Source):
             return self._cached
 
 
-def _netpbm(image: NDArray[np.uint8]) -> bytes:
+def netpbm(image: NDArray[np.uint8]) -> bytes:
     r"""Return the bytes of a binary PGM (grey) or PPM (colour) file."""
     magic = "P5" if image.ndim == 2 else "P6"
     height, width = image.shape[:2]

@@ -7,10 +7,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from .._urls import is_url, public_url
 from ..errors import DatasetError, UnknownNameError, UsageError
+from .addresses import load_address, load_addresses
 from .clear import is_clear_tree, load_clear_tree
 from .dataset import Dataset
 from .download import Progress
+from .fetched import name_in
 from .files import ARCHIVE_SUFFIXES, load_archive, load_files, load_folder
 from .identifiers import encode_id, no_such_path
 from .layout import is_image, suffix_of
@@ -86,7 +89,9 @@ def load_dataset(
         if len(name_or_path) != 1:
             _refuse_options(request, "a list of files")
             _refuse_folder_labels(request, "a list of files")
-            return load_files(name_or_path)
+            texts = [os.fspath(each) for each in name_or_path]
+            are_urls = bool(texts) and all(map(is_url, texts))
+            return load_addresses(texts) if are_urls else load_files(name_or_path)
         (name_or_path,) = name_or_path
     if isinstance(name_or_path, str) and name_or_path in datasets:
         _refuse_within(request, repr(name_or_path))
@@ -111,6 +116,8 @@ def name_conflict(name: str) -> str | None:
 def _load_path(given: str | os.PathLike[str], request: Request) -> Dataset:
     path = os.path.expanduser(os.fspath(given))
     if not os.path.exists(path):
+        if is_url(path):
+            return _load_url(path, request)
         raise _missing(given)
     if request.download:
         _refuse_options(request, repr(encode_id(path)))
@@ -133,6 +140,20 @@ def _load_path(given: str | os.PathLike[str], request: Request) -> Dataset:
         f"{encode_id(path)!r} is not a folder, an archive ({', '.join(ARCHIVE_SUFFIXES)}), "
         f"a manifest ({', '.join(MANIFEST_SUFFIXES)}) or an image file."
     )
+
+
+def _load_url(url: str, request: Request) -> Dataset:
+    shown = repr(public_url(url))
+    if request.download:
+        _refuse_options(request, shown)
+    name = name_in(url)
+    if suffix_of(name) in MANIFEST_SUFFIXES:
+        _refuse_folder_labels(request, shown)
+        return load_manifest(url, request)
+    _refuse_options(request, shown)
+    if is_image(name):
+        _refuse_folder_labels(request, shown)
+    return load_address(url, request)
 
 
 def _refuse_options(request: Request, given: str) -> None:

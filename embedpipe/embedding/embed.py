@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .._options import EmbedOptions
+from .._options import EXECUTORS, EmbedOptions
 from .._text import sentence_about
 from .._versions import versions
 from .._workspace import Workspace
@@ -27,14 +28,20 @@ from ..backbones import (
 from ..cache import CONTENT_ID, Failure, Spec, Store, open_matrix
 from ..datasets import Dataset, load_dataset
 from ..errors import BackboneError, DatasetError, NotCachedError, ReadOnlyError, UsageError
+from .cluster import FillCounts, RayExecutor, fill_only
 from .embeddings import Embeddings, EmbedReport, Remark
 from .filling import FillResult, copy_older_vectors, fill, older_stores
-from .ray_cluster import fill_with_ray
 from .scan import Progress, Scan, scan
 
-__all__ = ["backbone_of", "embed", "embed_scanned", "preprocess_of", "runtime_of", "spec_of"]
-
-EXECUTORS = ("local", "ray")
+__all__ = [
+    "backbone_of",
+    "embed",
+    "embed_scanned",
+    "fill_folder",
+    "preprocess_of",
+    "runtime_of",
+    "spec_of",
+]
 
 
 def embed(
@@ -110,42 +117,75 @@ def embed_scanned(
     backbone = backbone_of(options)
     preprocess = preprocess_of(options, backbone)
     stores = _stores(workspace, options, backbone)
-    if len(stores) == 1 and not options.require_cached:
+    is_sure = len(stores) == 1 and not options.require_cached
+    if is_sure:
         stores[0].create()  # raises before the scan if the workspace is read-only
-    store_scan = workspace.root.exists() or not options.require_cached
-    scanned = scan(dataset, workspace, progress, earlier=earlier, store=store_scan)
-    notes = []
-    if not scanned.remembered:
-        notes.append(f"{workspace.root} is read-only: the scan of this dataset is not stored")
-    store = max(stores, key=lambda each: _covered(each, workspace, scanned.content_ids))
-    if store is not stores[0]:
-        notes.append(
-            f"precision {store.spec.precision}, from the vectors of this dataset in the cache; "
-            f"--precision {stores[0].spec.precision} computes other vectors"
-        )
-    wanted = _wanted(dataset, scanned, store, options.retry_failed)
-    if wanted and copy_older_vectors(store, workspace, dataset.source, wanted, progress):
-        wanted = _wanted(dataset, scanned, store, options.retry_failed)
-    if wanted and options.require_cached:
-        raise _not_cached(dataset, scanned, wanted, store)
+    notes: list[str] = []
     filled = FillResult(0, {}, 0.0)
-    if wanted:
-        store.create()
-        runtime = runtime_of(store, options.runtime, notes)
-    while wanted:
-        result = (fill_with_ray if options.executor == "ray" else fill)(
-            store,
-            backbone,
-            preprocess,
-            dataset.source,
-            wanted,
-            runtime=runtime,
-            progress=progress,
+    cluster = RayExecutor(options, backbone, preprocess, dataset.source, progress)
+    with cluster:
+        digests = None
+        if options.executor == "ray" and not options.require_cached:
+            first = stores[0] if is_sure and not any(older_stores(stores[0], workspace)) else None
+            runtime = "auto" if first is None else runtime_of(first, options.runtime, [])
+            digests = partial(cluster.digests, store=first, runtime=runtime)
+        scanned = scan(
+            dataset,
+            workspace,
+            None if digests else progress,
+            earlier=earlier,
+            store=workspace.exists() or not options.require_cached,
+            digests=digests,
         )
-        wanted = _other_copies(dataset, scanned, wanted, result, filled)
-        filled = filled.plus(result)
+        filled = filled.plus(cluster.filled)
+        if not scanned.remembered:
+            notes.append(f"{workspace} is read-only: the scan of this dataset is not stored")
+        store = max(stores, key=lambda each: _covered(each, workspace, scanned.content_ids))
+        if store is not stores[0]:
+            notes.append(
+                f"precision {store.spec.precision}, from the vectors of this dataset in the cache; "
+                f"--precision {stores[0].spec.precision} computes other vectors"
+            )
+        tried = {failure.content_id for failure in filled.failures.values()}
+        wanted = _wanted(dataset, scanned, store, options.retry_failed, tried)
+        if wanted and copy_older_vectors(store, workspace, dataset.source, wanted, progress):
+            wanted = _wanted(dataset, scanned, store, options.retry_failed, tried)
+        if wanted and options.require_cached:
+            raise _not_cached(dataset, scanned, wanted, store)
+        if wanted:
+            store.create()
+            runtime = runtime_of(store, options.runtime, notes)
+        while wanted:
+            if options.executor == "ray":
+                result = cluster.fill(store, wanted, runtime)
+            else:
+                result = fill(
+                    store,
+                    backbone,
+                    preprocess,
+                    dataset.source,
+                    wanted,
+                    runtime=runtime,
+                    progress=progress,
+                )
+            wanted = _other_copies(dataset, scanned, wanted, result, filled)
+            filled = filled.plus(result)
     embeddings = _gather(dataset, workspace, store, scanned, filled, started, notes)
     return replace(embeddings, options=options)
+
+
+def fill_folder(
+    place: str, workspace: Workspace, options: EmbedOptions, progress: Progress | None = None
+) -> tuple[FillCounts, Spec]:
+    """Embed the images of a folder on a Ray cluster, without a list of them or a matrix."""
+    if options.executor != "ray" or options.require_cached:
+        raise UsageError("--fill-only needs --executor ray, and no --require-cached.")
+    backbone = backbone_of(options)
+    store = Store(workspace, spec_of(options, backbone))
+    store.create()
+    runtime = runtime_of(store, options.runtime, [])
+    preprocess = preprocess_of(options, backbone)
+    return fill_only(place, store, backbone, preprocess, options, runtime, progress), store.spec
 
 
 def backbone_of(options: EmbedOptions) -> Backbone:
@@ -191,7 +231,7 @@ def _covered(store: Store, workspace: Workspace, content_ids: pa.Array) -> int:
 def runtime_of(store: Store, asked: str, notes: list[str]) -> str:
     """Return the runtime to use: for "auto" in bf16, the runtime of the cached vectors."""
     known = store.runtime()
-    if asked != "auto" or store.spec.precision != "bf16" or known not in ("torch", "openvino"):
+    if asked != "auto" or store.spec.precision != "bf16" or known not in RUNTIMES:
         return asked
     try:
         if known != resolve_runtime("auto"):
@@ -225,9 +265,11 @@ def _with_changes(options: EmbedOptions, changes: dict[str, object]) -> EmbedOpt
     return replace(options, **changes)  # type: ignore[arg-type]
 
 
-def _wanted(dataset: Dataset, scanned: Scan, store: Store, retry: bool) -> dict[str, bytes]:
+def _wanted(
+    dataset: Dataset, scanned: Scan, store: Store, retry: bool, tried: Container[bytes | None]
+) -> dict[str, bytes]:
     """Return the content ids to embed, each by the id of one item that has it."""
-    failed = {} if retry else store.failures()
+    failed = tried if retry else store.failures()
     missing = store.missing(scanned.content_ids)
     wanted: dict[bytes, str] = {}
     for row in np.flatnonzero(missing):
@@ -304,6 +346,7 @@ def _gather(
         ),
         vanished=len(vanished),
         notes=tuple(notes),
+        profile=filled.profile,
     )
     return Embeddings(
         matrix=matrix,

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._html import result_html
 from .._options import EmbedOptions
 from ..cache import Failure, Spec
 from ..datasets import Dataset, Item
+from .profile import StageProfile
 
 __all__ = ["EmbedReport", "Embeddings", "Remark"]
 
@@ -54,6 +56,8 @@ class EmbedReport:
         renamed files do not count.
     notes
         Sentences on decisions, such as a precision taken from the cache.
+    profile
+        Busy seconds of each stage; None if no image was embedded, or if Ray was used.
     """
 
     dataset: str
@@ -68,6 +72,7 @@ class EmbedReport:
     remarks: tuple[Remark, ...] = ()
     vanished: int = 0
     notes: tuple[str, ...] = ()
+    profile: StageProfile | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,7 +94,7 @@ class Embeddings:
     failures
         A failure for each item without a vector.
     folder, digest
-        Folder of the matrix, and the SHA-256 of its file in hexadecimal.
+        Folder of the matrix, and the SHA-256 of its shape and its blocks of rows, in hexadecimal.
     report
         Counts and seconds of the call.
     vanished
@@ -131,6 +136,20 @@ class Embeddings:
     def __repr__(self) -> str:
         n, d = self.shape
         return f"Embeddings({n} x {d} of {self.dataset.name!r}, {len(self.failures)} failed)"
+
+    def _repr_html_(self) -> str:
+        n, d = self.shape
+        facts = [
+            ("vectors", n),
+            ("dimensions", d),
+            ("backbone", self.spec.backbone["architecture"]),
+            ("precision", self.spec.precision),
+            ("failed images", len(self.failures)),
+            ("spec", self.spec.id[:12]),
+        ]
+        return result_html(
+            f"Embeddings of {self.dataset.name}", facts, more=self.dataset._repr_html_()
+        )
 
     @property
     def shape(self) -> tuple[int, int]:

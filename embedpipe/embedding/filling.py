@@ -3,48 +3,70 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .._pixels import OLDER_RULES, is_same_by_older_rule
+from .._pixels import OLDER_RULES, collect_warnings, is_same_by_older_rule
+from .._threads import available_cpus
 from .._versions import versions
 from .._workspace import Workspace
-from ..backbones import Backbone, DecodeError, Encoder, Preprocess, decode_image
+from ..backbones import (
+    Backbone,
+    Decoded,
+    DecodeError,
+    Encoder,
+    Preprocess,
+    decode_image,
+)
+from ..backbones.runtimes import uses_cuda
 from ..cache import CONTENT_ID, Failure, Row, Store
 from ..datasets import Source
 from ..datasets.source import read_failure
 from .embeddings import Remark
+from .profile import StageClock, StageProfile
 from .scan import Progress
 
-__all__ = ["FillResult", "canary_images", "copy_older_vectors", "fill", "older_stores"]
+__all__ = ["FillResult", "Filler", "canary_images", "copy_older_vectors", "fill", "older_stores"]
 
-BATCH_SIZE = 64
+BATCH_SIZE, GPU_BATCH_SIZE = 16, 128
+"""Maximum images of a batch on a CPU, where each thread encodes its own batch, and on a GPU."""
+
+BATCH_PIXELS = BATCH_SIZE * 224 * 224
+"""Maximum pixels of a batch on a CPU; bounds the memory of each thread."""
+
 FRAGMENT_ROWS = 4096
 FRAGMENT_SECONDS = 30.0
 """Maximum rows and seconds between two fragments; a killed process loses at most this work."""
 
-AHEAD, AHEAD_BYTES = 4 * BATCH_SIZE, 256 << 20
-"""Maximum number of images that wait for the encoder, and maximum bytes of their files."""
+READ_BATCHES = 4
+"""Maximum images that are read for a batch, as a multiple of its size; some are not embedded."""
+
+AHEAD, AHEAD_BYTES = 2, 256 << 20
+"""Maximum batches that wait for a thread, and maximum bytes of files in memory."""
 
 
 @dataclass(frozen=True)
 class FillResult:
-    """Number of embedded images, failures by item id, seconds of decoding and encoding."""
+    """Number of embedded images, failures by item id, seconds, and seconds of each stage.
+
+    `digests` has the digest, or the error of reading, of each item whose digest was unknown.
+    """
 
     embedded: int
     failures: dict[str, Failure]
     seconds: float
     remarks: tuple[Remark, ...] = ()
+    digests: dict[str, bytes | OSError] = field(default_factory=dict)
+    profile: StageProfile | None = None
 
     def plus(self, other: FillResult) -> FillResult:
         """Return the combined result of two successive calls."""
@@ -53,18 +75,27 @@ class FillResult:
             self.failures | other.failures,
             self.seconds + other.seconds,
             self.remarks + other.remarks,
+            self.digests | other.digests,
+            other.profile if self.profile is None else self.profile.plus(other.profile),
         )
 
 
-class _Decoded(NamedTuple):
+class _Image(NamedTuple):
+    """The bytes of an image to embed."""
+
     item_id: str
     content_id: bytes
-    n_bytes: int
-    pixels: np.ndarray | None
-    width: int
-    height: int
-    failure: Failure | None
-    remarks: tuple[str, ...] = ()
+    content: bytes
+
+
+@dataclass
+class _Batch:
+    """The rows, failures and remarks of a number of images that were read."""
+
+    images: int = 0
+    rows: list[Row] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
 
 
 def fill(
@@ -79,33 +110,198 @@ def fill(
 ) -> FillResult:
     """Embed images and add them to the store, a fragment at a time."""
     # `wanted` maps item ids to content ids, with one item for each content id.
-    encoder = backbone.open(precision=store.spec.precision, runtime=runtime, batch_size=BATCH_SIZE)
-    provenance = encoder.provenance | versions()
-    store.check_canary(lambda: _canary(encoder, preprocess), provenance)
-    writer = _Writer(store, provenance)
-    failures: dict[str, Failure] = {}
-    remarks: list[Remark] = []
-    started, done = time.monotonic(), 0
-    stream = _decoded(source, wanted, preprocess)
-    try:
-        while batch := list(islice(stream, BATCH_SIZE)):
-            good = [image for image in batch if image.pixels is not None]
-            failed = [image for image in batch if image.failure is not None]
-            good, not_finite = _encode(encoder, good, writer)
-            for image in (*failed, *not_finite):
-                assert image.failure is not None
-                failures[image.item_id] = image.failure
-                writer.add_failure(image.failure)
-            remarks += [Remark(image.item_id, text) for image in batch for text in image.remarks]
-            done += len(batch)
-            if progress is not None:
-                progress("embed", done, len(wanted))
-    except KeyboardInterrupt:
+    filler = Filler(store, backbone, preprocess, runtime)
+    return filler.fill(source, wanted, progress=progress)
+
+
+def _is_unknown(content_id: bytes) -> bool:
+    return False
+
+
+class Filler:
+    """A backbone that is ready to embed images and to add their vectors to a store."""
+
+    def __init__(
+        self, store: Store, backbone: Backbone, preprocess: Preprocess, runtime: str
+    ) -> None:
+        self._store, self._preprocess = store, preprocess
+        self._batch_size = _batch_size(preprocess, runtime)
+        self._encoder = backbone.open(
+            precision=store.spec.precision, runtime=runtime, batch_size=self._batch_size
+        )
+        self._provenance = self._encoder.provenance | versions()
+        self._threads = available_cpus()
+        self._streams = min(self._threads, getattr(self._encoder, "streams", 1))
+        self._may_encode = threading.BoundedSemaphore(self._streams)
+        self._buffers = threading.local()
+        store.check_canary(lambda: _canary(self._encoder, preprocess), self._provenance)
+
+    def fill(
+        self,
+        source: Source,
+        wanted: Mapping[str, bytes | None],
+        *,
+        is_known: Callable[[bytes], bool] = _is_unknown,
+        progress: Progress | None = None,
+    ) -> FillResult:
+        """Embed images by item id, and add them to the store, a fragment at a time.
+
+        An image without a content id in `wanted` is hashed. It is not embedded if its digest
+        `is_known`, or is that of an earlier image of the same call.
+        """
+        clock, digests = StageClock(), _Digests(wanted, is_known)
+        writer = _Writer(self._store, self._provenance, clock)
+        failures: dict[str, Failure] = {}
+        remarks: list[Remark] = []
+        started, done = time.monotonic(), 0
+        try:
+            # Pillow's warnings are collected during the whole call: entering costs time.
+            with collect_warnings():
+                for batch in self._batches(source, digests, clock):
+                    writer.add(batch)
+                    failures |= {failure.path: failure for failure in batch.failures}
+                    remarks += batch.remarks
+                    done += batch.images
+                    if progress is not None:
+                        progress("embed", done, len(wanted))
+        except KeyboardInterrupt:
+            writer.flush()
+            raise
         writer.flush()
-        raise
-    writer.flush()
-    seconds = time.monotonic() - started
-    return FillResult(writer.written, failures, seconds, tuple(sorted(remarks)))
+        seconds = time.monotonic() - started
+        return FillResult(
+            writer.written,
+            failures,
+            seconds,
+            tuple(sorted(remarks)),
+            dict(digests.found),
+            StageProfile(writer.written, seconds, self._threads, self._streams, clock.busy),
+        )
+
+    def _batches(self, source: Source, digests: _Digests, clock: StageClock) -> Iterator[_Batch]:
+        """Yield the batches in the order of reading; each thread decodes and encodes a batch."""
+        # The threads add up to the processors: this thread waits while they work.
+        pending: deque[tuple[Future[_Batch], int]] = deque()
+        in_flight = 0
+        with ThreadPoolExecutor(self._threads) as pool:
+            try:
+                for batch, images in self._read(source, digests, clock):
+                    size = sum(len(image.content) for image in images)
+                    while pending and (
+                        pending[0][0].done()
+                        or len(pending) >= self._threads + AHEAD
+                        or in_flight + size > AHEAD_BYTES
+                    ):
+                        future, released = pending.popleft()
+                        in_flight -= released
+                        yield future.result()
+                    pending.append((pool.submit(self._embed, batch, images, clock), size))
+                    in_flight += size
+                while pending:
+                    yield pending.popleft()[0].result()
+            finally:
+                for future, _ in pending:
+                    future.cancel()
+
+    def _read(
+        self, source: Source, digests: _Digests, clock: StageClock
+    ) -> Iterator[tuple[_Batch, list[_Image]]]:
+        """Yield batches of read images, with the failures of images that cannot be read."""
+        contents = source.read(list(digests.wanted))
+        batch, images = _Batch(), list[_Image]()
+        most = READ_BATCHES * self._batch_size
+        while True:
+            with clock.time("read"):
+                read = next(contents, None)
+                checked = None if read is None else digests.check(*read)
+            if read is None:
+                break
+            item_id, content = read
+            batch.images += 1
+            if isinstance(checked, Failure):
+                batch.failures.append(checked)
+            elif checked is not None:
+                assert isinstance(content, bytes)
+                images.append(_Image(item_id, checked, content))
+            if len(images) == self._batch_size or batch.images == most:
+                yield batch, images
+                batch, images = _Batch(), []
+        if batch.images:
+            yield batch, images
+
+    def _embed(self, batch: _Batch, images: list[_Image], clock: StageClock) -> _Batch:
+        """Decode and encode the images of a batch."""
+        pixels, good = self._buffer(), list[tuple[_Image, Decoded]]()
+        with clock.time("decode"):
+            for image in images:
+                try:
+                    decoded = decode_image(image.content, self._preprocess)
+                except DecodeError as error:
+                    failure = Failure(image.item_id, image.content_id, "decode", str(error))
+                    batch.failures.append(failure)
+                    continue
+                pixels[len(good)] = decoded.pixels
+                good.append((image, decoded))
+        if not good:
+            return batch
+        with self._may_encode, clock.time("encode"):
+            vectors = self._encoder.encode(pixels[: len(good)])  # (b, dim)
+        finite = np.isfinite(vectors).all(axis=1)  # (b,)
+        for (image, decoded), vector, is_finite in zip(good, vectors, finite, strict=True):
+            batch.remarks += [Remark(image.item_id, text) for text in decoded.remarks]
+            if not is_finite:
+                reason = "it has a vector with NaN or infinity from the backbone"
+                failure = Failure(image.item_id, image.content_id, "encode", reason)
+                batch.failures.append(failure)
+                continue
+            width, height, size = decoded.width, decoded.height, len(image.content)
+            batch.rows.append(Row(image.content_id, vector, width, height, size))
+        return batch
+
+    def _buffer(self) -> NDArray[np.uint8]:
+        """Return the pixels of a batch of this thread, (batch size, height, width, 3)."""
+        if not hasattr(self._buffers, "pixels"):
+            shape = (self._batch_size, *self._preprocess.size, 3)
+            self._buffers.pixels = np.zeros(shape, np.uint8)
+        pixels: NDArray[np.uint8] = self._buffers.pixels
+        return pixels
+
+
+def _batch_size(preprocess: Preprocess, runtime: str) -> int:
+    """Return the maximum number of images of a batch."""
+    if uses_cuda(runtime):
+        return GPU_BATCH_SIZE
+    height, width = preprocess.size
+    return max(1, min(BATCH_SIZE, BATCH_PIXELS // (height * width)))
+
+
+class _Digests:
+    """The content ids of the wanted images; unknown ones are computed from the images' bytes."""
+
+    def __init__(
+        self, wanted: Mapping[str, bytes | None], is_known: Callable[[bytes], bool]
+    ) -> None:
+        self.wanted, self._is_known = wanted, is_known
+        self.found: dict[str, bytes | OSError] = {}
+        self._first: dict[bytes, str] = {}  # the item that is embedded for each new content id
+
+    def check(self, item_id: str, content: bytes | OSError) -> bytes | Failure | None:
+        """Return the content id of an image to embed, or its failure; None to leave it out."""
+        expected = self.wanted[item_id]
+        if isinstance(content, OSError):
+            if expected is not None:
+                return Failure(item_id, None, "read", read_failure(content))
+            self.found[item_id] = content
+            return None
+        content_id = hashlib.sha256(content).digest()
+        if expected is None:
+            self.found[item_id] = content_id
+            is_first = self._first.setdefault(content_id, item_id) == item_id
+            return content_id if is_first and not self._is_known(content_id) else None
+        if content_id != expected:
+            reason = "it has changed during embedding. Run the same command again"
+            return Failure(item_id, None, "read", reason)
+        return content_id
 
 
 def _canary(encoder: Encoder, preprocess: Preprocess) -> np.ndarray:
@@ -113,101 +309,30 @@ def _canary(encoder: Encoder, preprocess: Preprocess) -> np.ndarray:
     return encoder.encode(np.stack(images))
 
 
-def _encode(
-    encoder: Encoder, images: list[_Decoded], writer: _Writer
-) -> tuple[list[_Decoded], list[_Decoded]]:
-    """Encode images and write their rows; return the encoded images and the failed images."""
-    if not images:
-        return [], []
-    vectors = encoder.encode(np.stack([image.pixels for image in images]))  # type: ignore[misc]
-    finite = np.isfinite(vectors).all(axis=1)  # (images,)
-    good, bad = [], []
-    for image, vector, is_finite in zip(images, vectors, finite, strict=True):
-        if is_finite:
-            good.append(image)
-            writer.add(Row(image.content_id, vector, image.width, image.height, image.n_bytes))
-        else:
-            reason = "it has a vector with NaN or infinity from the backbone"
-            failure = Failure(image.item_id, image.content_id, "encode", reason)
-            bad.append(image._replace(failure=failure))
-    return good, bad
-
-
-def _decoded(
-    source: Source, wanted: Mapping[str, bytes], preprocess: Preprocess
-) -> Iterator[_Decoded]:
-    """Yield the images in the order of reading, decoded ahead in threads."""
-    contents = source.read(list(wanted))
-    height, width = preprocess.size
-    ahead = max(BATCH_SIZE, min(AHEAD, AHEAD_BYTES // (3 * height * width)))
-    with ThreadPoolExecutor(max_workers=max(1, os.cpu_count() or 1)) as pool:
-        pending: deque[tuple[Future[_Decoded], int]] = deque()
-        in_flight = 0
-        try:
-            for item_id, content in contents:
-                size = 0 if isinstance(content, OSError) else len(content)
-                while pending and (len(pending) >= ahead or in_flight + size > AHEAD_BYTES):
-                    future, released = pending.popleft()
-                    in_flight -= released
-                    yield future.result()
-                future = pool.submit(_decode_one, item_id, wanted[item_id], content, preprocess)
-                pending.append((future, size))
-                in_flight += size
-            while pending:
-                yield pending.popleft()[0].result()
-        finally:
-            for future, _ in pending:
-                future.cancel()
-
-
-def _decode_one(
-    item_id: str, content_id: bytes, content: bytes | OSError, preprocess: Preprocess
-) -> _Decoded:
-    def failed(stage: str, reason: str, identity: bytes | None) -> _Decoded:
-        failure = Failure(item_id, identity, stage, reason)
-        return _Decoded(item_id, content_id, 0, None, 0, 0, failure)
-
-    if isinstance(content, OSError):
-        return failed("read", read_failure(content), None)
-    if hashlib.sha256(content).digest() != content_id:
-        return failed("read", "it has changed during embedding. Run the same command again", None)
-    try:
-        image = decode_image(content, preprocess)
-    except DecodeError as error:
-        return failed("decode", str(error), content_id)
-    pixels, width, height, remarks = image
-    return _Decoded(item_id, content_id, len(content), pixels, width, height, None, remarks)
-
-
 class _Writer:
     """Collects rows and writes a fragment after a number of rows or seconds."""
 
-    def __init__(self, store: Store, provenance: dict[str, str]) -> None:
-        self._store, self._provenance = store, provenance
+    def __init__(self, store: Store, provenance: dict[str, str], clock: StageClock) -> None:
+        self._store, self._provenance, self._clock = store, provenance, clock
         self._rows: list[Row] = []
         self._failures: list[Failure] = []
         self._since = time.monotonic()
         self.written = 0
 
-    def add(self, row: Row) -> None:
-        self._rows.append(row)
-        self._flush_if_due()
-
-    def add_failure(self, failure: Failure) -> None:
-        self._failures.append(failure)
-        self._flush_if_due()
-
-    def _flush_if_due(self) -> None:
+    def add(self, batch: _Batch) -> None:
+        self._rows += batch.rows
+        self._failures += batch.failures
         enough = max(len(self._rows), len(self._failures)) >= FRAGMENT_ROWS
         if enough or time.monotonic() - self._since > FRAGMENT_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        if self._rows:
-            self._store.add(self._rows, self._provenance)
-            self.written += len(self._rows)
-        if self._failures:
-            self._store.add_failures(self._failures, self._provenance)
+        with self._clock.time("write"):
+            if self._rows:
+                self._store.add(self._rows, self._provenance)
+                self.written += len(self._rows)
+            if self._failures:
+                self._store.add_failures(self._failures, self._provenance)
         self._rows, self._failures, self._since = [], [], time.monotonic()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -12,13 +12,16 @@ import pyarrow.compute as pc
 
 from .._workspace import Workspace
 from ..cache import CONTENT_ID, MEMORY_SCHEMA, read_memory, write_memory
-from ..datasets import Dataset, Stamp
+from ..datasets import Dataset, Source, Stamp
 from ..datasets.source import read_failure
 
-__all__ = ["Progress", "Scan", "scan"]
+__all__ = ["Digests", "Progress", "Scan", "scan"]
 
 Progress = Callable[[str, int, int], None]
 """Function that takes the stage, the number of finished items, and the total number."""
+
+Digests = Callable[[Sequence[str]], Iterator[tuple[str, bytes | OSError]]]
+"""Function that yields the SHA-256 of the bytes of each item, or the error of reading it."""
 
 SETTLED_NS = 2_000_000_000
 """Minimum age of a file when it is hashed, in nanoseconds.
@@ -50,13 +53,15 @@ def scan(
     *,
     earlier: Scan | None = None,
     store: bool = True,
+    digests: Digests | None = None,
 ) -> Scan:
     """Return the digest of every item; unchanged files are not read again.
 
     Without `store`, nothing is written. `earlier` is a scan of the dataset by the same process.
+    `digests` computes digests elsewhere; by default, the files are read here.
     """
     # Listed files have no scan memory, because another call may list other files.
-    memory = None if dataset.listed else workspace.items_of(dataset.name)
+    memory = None if dataset.listed else workspace.items_of(dataset.name, remote=dataset.remote)
     before = None if earlier is None else earlier.memory
     if before is None:
         before = MEMORY_SCHEMA.empty_table() if memory is None else read_memory(memory)
@@ -66,8 +71,8 @@ def scan(
     positions = {dataset.items[index].id: index for index in todo}
     done = total - len(todo)
     remembered = True
-    for item_id, content in dataset.source.read(list(positions)):
-        known.record(positions[item_id], content)
+    for item_id, digest in (digests or _digests(dataset.source))(list(positions)):
+        known.record(positions[item_id], digest)
         done += 1
         if progress is not None:
             progress("scan", done, total)
@@ -82,6 +87,19 @@ def scan(
     if memory is not None and (known.changed or not is_stored or not memory.exists()):
         remembered = write_memory(memory, known.table())
     return Scan(content_ids, known.errors, len(todo), remembered, vanished)
+
+
+def _digests(source: Source) -> Digests:
+    """Return the function that reads and hashes items here."""
+
+    def read(ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
+        for item_id, content in source.read(ids):
+            if isinstance(content, OSError):
+                yield item_id, content
+            else:
+                yield item_id, hashlib.sha256(content).digest()
+
+    return read
 
 
 class _Memory:
@@ -122,25 +140,24 @@ class _Memory:
     def vanished(self) -> tuple[str, ...]:
         """Return the ids from the last scan whose file and content are both missing."""
         present = set(self.content_ids)
-        stamp_of = self._dataset.source.stamp
-        return tuple(
+        removed = [
             row["id"]
             for row in self._removed.to_pylist()
-            if row["content_id"] is not None
-            and row["content_id"] not in present
-            and stamp_of(row["id"]) is None
-        )
+            if row["content_id"] is not None and row["content_id"] not in present
+        ]
+        stamps = self._dataset.source.stamps(removed)
+        return tuple(each for each, stamp in zip(removed, stamps, strict=True) if stamp is None)
 
-    def record(self, index: int, content: bytes | OSError) -> None:
+    def record(self, index: int, digest: bytes | OSError) -> None:
         """Store the digest or the error of an item."""
         self.changed = True
         self._unread.discard(index)
         self._scanned[index] = time.time_ns()
-        if isinstance(content, OSError):
+        if isinstance(digest, OSError):
             self.content_ids[index] = None
-            self.errors[index] = read_failure(content)
+            self.errors[index] = read_failure(digest)
         else:
-            self.content_ids[index] = hashlib.sha256(content).digest()
+            self.content_ids[index] = digest
 
     def table(self) -> pa.Table:
         """Return the scan memory; items that still have to be read have no content id."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .._files import TEMPORARY_PREFIX, read_parquet, write_parquet
+from .._storage import StoredPath
 from .._workspace import Workspace
-from ..cache import CONTENT_ID, read_memory, write_memory
-from ..cache.fragments import fragment_paths, unwritable, vectors_of, write_fragment
+from ..cache import CONTENT_ID, memories, read_memory, write_memory
+from ..cache.fragments import fragments_of_all_specs, unwritable, vectors_of, write_fragment
 from ..cache.maintenance import matrix_folders, needed_matrices, remove
 from ..errors import ReadOnlyError
 from ..labels import LabelLog
@@ -32,7 +33,7 @@ ANY_DATASET = ("problems", "experiments", "bounds", "tracking")
 class Erased:
     """The result of erasing an image."""
 
-    rewritten: tuple[Path, ...]  # files that were rewritten without the image
+    rewritten: tuple[StoredPath, ...]  # files that were rewritten without the image
     removed: tuple[Path, ...]  # files and folders that can be recreated
     label_events: int  # number of cleared events
     remaining: tuple[tuple[str, str], ...]  # files that contain the image, with instructions
@@ -55,7 +56,7 @@ class _Eraser:
     workspace: Workspace
     image: FoundImage
     dry_run: bool
-    rewritten: list[Path] = field(default_factory=list)
+    rewritten: list[StoredPath] = field(default_factory=list)
     removed: list[Path] = field(default_factory=list)
     remaining: list[tuple[str, str]] = field(default_factory=list)
     vectors: list[np.ndarray] = field(default_factory=list)
@@ -73,8 +74,8 @@ class _Eraser:
             for path, of_image in picks.items():
                 self._rewrite_picks(path, of_image)
             events = self._clear_labels()
-            for path, rest in fragments.items():
-                self._rewrite_fragment(path, rest)
+            for fragment, rest in fragments.items():
+                self._rewrite_fragment(fragment, rest)
             self._rewrite_memories()
         except OSError as error:
             place = error.filename or self.workspace.root
@@ -83,39 +84,53 @@ class _Eraser:
                 "command again to finish.",
                 error,
             ) from error
-        for file in self.image.files:
-            self.remaining.append(
-                (str(file), "the image file. Delete it, or the next `embed` stores it again")
-            )
-        self.remaining.append(
-            (
-                "files outside the workspace",
-                "not searched. Delete the image from predictions, label files and copies. Retrain "
-                "models that were trained on it",
-            )
-        )
+        self.remaining += self._elsewhere()
         return Erased(tuple(self.rewritten), tuple(self.removed), events, tuple(self.remaining))
 
-    def _fragments(self) -> dict[Path, pa.Table]:
+    def _elsewhere(self) -> Iterator[tuple[str, str]]:
+        """Yield the data outside the workspace and on other machines."""
+        delete = "Delete it, or the next `embed` stores it again"
+        image, url = self.image, self.workspace.url
+        for file in image.files:
+            yield str(file), f"the image file. {delete}"
+        if image.address is not None:
+            yield image.address, f"the image at this address, if it still exists. {delete}"
+        elif not image.files:
+            for dataset, item in image.items:
+                yield f"{item} in {dataset}", f"the image itself, if it still exists. {delete}"
+        if url is not None:
+            yield url, "earlier versions of the objects, if the store keeps them. Delete them there"
+            yield (
+                f"other machines that use {url}",
+                "matrices, labels, runs and pages. Run the same command there with the content id"
+                f"{''.join(f' {each.hex()}' for each in image.content_ids)}, and with the address "
+                "of the image if it has one",
+            )
+        yield (
+            "files outside the workspace",
+            "not searched. Delete the image from predictions, label files and copies. Retrain "
+            "models that were trained on it",
+        )
+
+    def _fragments(self) -> dict[StoredPath, pa.Table]:
         """Return the fragments that contain the image, each with its rows of other images."""
         found = {}
         for kind in ("fragments", "failures"):
-            for folder in sorted(self.workspace.cache.glob(f"*/{kind}")):
-                for path in fragment_paths(folder):
-                    table = read_parquet(path)
-                    of_image = pc.is_in(table["content_id"], value_set=self.contents)
-                    if kind == "failures":
-                        unread = pc.is_null(table["content_id"])
-                        of_image = pc.or_(
-                            of_image, pc.and_(unread, pc.is_in(table["path"], value_set=self.ids))
-                        )
-                    if pc.any(of_image).as_py():
-                        found[path] = table.filter(pc.invert(of_image))
-                        if kind == "fragments":
-                            self.vectors += list(vectors_of(table.filter(of_image)).copy())
+            for path in fragments_of_all_specs(self.workspace.cache, kind):
+                table = read_parquet(path)
+                of_image = pc.is_in(table["content_id"], value_set=self.contents)
+                if kind == "failures":
+                    unread = pc.is_null(table["content_id"])
+                    of_image = pc.or_(
+                        of_image, pc.and_(unread, pc.is_in(table["path"], value_set=self.ids))
+                    )
+                if pc.any(of_image).as_py():
+                    found[path] = table.filter(pc.invert(of_image))
+                    if kind == "fragments":
+                        self.vectors += list(vectors_of(table.filter(of_image)).copy())
         return found
 
-    def _rewrite_fragment(self, path: Path, rest: pa.Table) -> None:
+    def _rewrite_fragment(self, path: StoredPath, rest: pa.Table) -> None:
         self.rewritten.append(path)
         if self.dry_run:
             return
@@ -135,7 +150,7 @@ class _Eraser:
                 self._remove(folder)
 
     def _rewrite_memories(self) -> None:
-        for path in sorted(self.workspace.root.glob("datasets/*/items.parquet")):
+        for path in memories(self.workspace):
             table = read_memory(path)
             ids = pa.array(
                 [each for name, each in self.image.items if name == path.parent.name], pa.string()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import hashlib
 import html
 import json
 import os
 import re
 import zipfile
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,9 @@ __all__ = ["all_files", "contains", "contains_name", "encodings", "file_holds"]
 SEARCHED = 1 << 24
 """Maximum bytes that are searched at once."""
 
+_PACKED = re.compile(rb'<script type="text/plain">([A-Za-z0-9+/=]+)</script>')
+"""Pattern of a compressed chart in a page."""
+
 
 def all_files(root: Path) -> Iterator[Path]:
     """Yield the files below a folder, without links and SQLite's shared memory."""
@@ -36,8 +42,9 @@ def all_files(root: Path) -> Iterator[Path]:
 
 
 def encodings(item: str) -> set[bytes]:
-    """Return the encodings of an id: as text, in JSON, in HTML and in URLs."""
+    """Return the encodings of an id: as text, in JSON, in HTML, in charts and in URLs."""
     texts = {item, json.dumps(item)[1:-1], html.escape(item), quote(item), html.escape(quote(item))}
+    texts.add(json.dumps(html.escape(item, quote=False), ensure_ascii=False)[1:-1])
     return {text.encode("utf-8", "surrogateescape") for text in texts}
 
 
@@ -73,8 +80,16 @@ def file_holds(
     if path.stat().st_size <= SEARCHED:
         data = path.read_bytes()
         whole = hashlib.sha256(data).digest() in content_ids
-        return whole or any(test(data) for test in (*tests, *needles))
+        parts = [data, *_compressed_charts(data)]
+        return whole or any(test(part) for part in parts for test in (*tests, *needles))
     return any(test(data) for data in _windows(path) for test in (*tests, *needles))
+
+
+def _compressed_charts(page: bytes) -> Iterator[bytes]:
+    """Yield the decompressed data of the charts of a page."""
+    for packed in _PACKED.findall(page):
+        with contextlib.suppress(ValueError, OSError, EOFError):  # another kind of script
+            yield gzip.decompress(b64decode(packed, validate=True))
 
 
 def _windows(path: Path) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ from .replay import ReplayStudy
 from .replay_results import ReplayResults, ReplaySummary
 from .results import Results
 from .study import Failure, Progress
+from .summary import Summary
 
 __all__ = [
     "Cell",
@@ -20,5 +21,6 @@ __all__ = [
     "ReplaySummary",
     "Results",
     "Setting",
+    "Summary",
     "statistics",
 ]

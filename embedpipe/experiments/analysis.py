@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Protocol
 
 import numpy as np
@@ -13,10 +14,14 @@ from numpy.typing import NDArray
 
 from .cells import Setting
 from .curves import Curves, curves_of, groups_of
+from .headline import headline
+from .item_areas import ItemAreas, item_areas
 from .options import LOWER_BASELINE
+from .problems import Pools
 from .statistics import (
     LEAST_RUNS,
     Comparison,
+    CrossedIntervals,
     LabelsToTarget,
     Reached,
     RoundComparison,
@@ -25,6 +30,7 @@ from .statistics import (
     area,
     correct,
     correct_rounds,
+    crossed_intervals,
     gap_closed,
     labels_to_target,
     mean_interval,
@@ -34,7 +40,8 @@ from .statistics import (
     wins_ties_losses,
 )
 from .statistics.paired import FEW, IDENTICAL
-from .summary import SHARE, Group, Row, Summary, check_target
+from .statistics.runs import independent_pairs
+from .summary import SHARE, Group, OnRest, Row, Summary, check_target
 
 __all__ = ["summarise"]
 
@@ -60,6 +67,8 @@ class Tables(Protocol):
     def baseline(self) -> tuple[str, str]: ...
     @property
     def left_out(self) -> Mapping[tuple[str, str], tuple[int, int]]: ...
+    @property
+    def pools(self) -> Mapping[tuple[str, str], Pools]: ...
 
 
 def summarise(
@@ -74,9 +83,10 @@ def summarise(
     groups = tuple(
         _group(curves, results, target, accuracy, budgets)
         for curves in groups_of(curves_of(results.table))
-        if not all(np.isnan(each.values).all() for each in curves)
+        if not all(np.isnan(each.values).all() for each in _strategies(curves))
     )
-    return Summary(groups, None if accuracy is not None else target, _matrices(groups))
+    share = None if accuracy is not None else target
+    return Summary(groups, share, _matrices(groups), headline(groups))
 
 
 def _group(
@@ -91,12 +101,18 @@ def _group(
     areas = {each.setting: _areas(each) for each in curves}  # (S,) each
     random = _find(curves, LOWER_BASELINE, LOWER_BASELINE)
     lower = areas[random] if random else np.full(len(upper), np.nan)
-    against = {each.setting: _baseline_of(each.setting, curves, results) for each in curves}
-    comparisons = _comparisons(curves, areas, against)
-    rounds = _by_round(curves, against, comparisons)
-    shown = tuple(budgets) if budgets is not None else _budgets(curves[0])
-    rows = [
-        Row(
+    compared = _strategies(curves)
+    against = {each.setting: _baseline_of(each.setting, compared, results) for each in compared}
+    comparisons = _comparisons(compared, areas, against)
+    rounds = _by_round(compared, against, comparisons)
+    on_rest = _on_rest(results.table)
+    items = item_areas(results.table, curves)
+    of_areas = _areas_crossed(curves, items)
+    of_differences = _differences_crossed(compared, items, against, comparisons)
+    shown = tuple(budgets) if budgets is not None else _budgets(compared[0])
+
+    def row_of(each: Curves) -> Row:
+        return Row(
             setting=each.setting,
             seeds=each.n,
             distinct_runs=each.distinct,
@@ -106,26 +122,40 @@ def _group(
                 for budget in shown
             },
             labels=_labels(each, targets),
-            against=against[each.setting],
+            against=against.get(each.setting),
             comparison=comparisons.get(each.setting),
             rounds=rounds.get(each.setting),
+            expected=on_rest.get(each.setting),
             gap_closed=_gap(areas[each.setting], lower, upper),
+            aubc_crossed=of_areas.get(each.setting),
+            comparison_crossed=of_differences.get(each.setting),
         )
-        for each in curves
-    ]
+
+    rows = [row_of(each) for each in compared]
+    where = curves[0].setting.dataset, curves[0].setting.backbone
     rows.sort(key=lambda row: -np.nan_to_num(row.aubc.estimate, nan=-1.0))  # stable
     return Group(
         rows=tuple(rows),
+        ceiling=next((row_of(each) for each in curves if each.setting.is_ceiling), None),
         curves={each.setting: each for each in curves},
         budgets=shown,
         upper_baseline=_mean(upper),
         target=_mean(targets),
         lower_baseline=_mean(lower),
-        left_out=results.left_out.get((curves[0].setting.dataset, curves[0].setting.backbone)),
+        pairs=_pairs_above(rows, compared, areas),
+        tested=items.count,
+        untested=items.reason,
+        left_out=results.left_out.get(where),
+        pools=results.pools.get(where),
     )
 
 
 # Baselines and budgets
+
+
+def _strategies(curves: Sequence[Curves]) -> list[Curves]:
+    """Return the curves of strategies, without the oracle ceiling."""
+    return [each for each in curves if not each.setting.is_ceiling]
 
 
 def _find(curves: Sequence[Curves], initial: str, strategy: str) -> Setting | None:
@@ -206,6 +236,20 @@ def _gap(
     return None if math.isnan(closed) else closed
 
 
+def _on_rest(table: pa.Table) -> dict[Setting, OnRest]:
+    """Return the accuracies of each setting after the last round that has both, by setting."""
+    names = [*Setting.__dataclass_fields__, "seed", "round", "expected_accuracy", "rest_accuracy"]
+    last: dict[Setting, dict[int, tuple[float, float]]] = {}
+    for row in table.select(names).sort_by("round").to_pylist():
+        *parts, seed, _, expected, measured = row.values()
+        if expected is not None and measured is not None:
+            last.setdefault(Setting(*parts), {})[seed] = expected, measured
+    return {
+        setting: OnRest(*np.mean(list(seeds.values()), axis=0).tolist())
+        for setting, seeds in last.items()
+    }
+
+
 # Comparisons
 
 
@@ -229,6 +273,78 @@ def _comparisons(
                 each = replace(each, reason=SAME_START)
             found[setting] = each
     return correct(found)
+
+
+def _pairs_above(
+    rows: Sequence[Row],
+    curves: Sequence[Curves],
+    areas: Mapping[Setting, NDArray[np.float64]],
+) -> dict[tuple[Setting, Setting], Comparison]:
+    """Compare the settings that are significantly above their baseline with each other.
+
+    P-values are corrected for all these pairs. They are tested only after the tests against the
+    baseline, so equal settings are declared different as rarely as there.
+    """
+    curves_by_setting = {each.setting: each for each in curves}
+    above = [row.setting for row in rows if row.verdict == "above"]
+    found = {
+        (a, b): paired_comparison(
+            areas[a],
+            areas[b],
+            runs=curves_by_setting[a].ids_beside(curves_by_setting[b]),
+            within=DIFFERENCE,
+        )
+        for a, b in combinations(above, 2)
+    }
+    return correct(found)
+
+
+def _areas_crossed(curves: Sequence[Curves], items: ItemAreas) -> dict[Setting, CrossedIntervals]:
+    """Return the intervals of the areas over test items."""
+    return _crossed(
+        {
+            each.setting: (items.areas[each.setting], each.runs[:, -1], each.runs[:, -1])
+            for each in curves
+            if each.setting in items.areas
+        },
+        SHARE,
+    )
+
+
+def _differences_crossed(
+    curves: Sequence[Curves],
+    items: ItemAreas,
+    against: Mapping[Setting, Setting | None],
+    comparisons: Mapping[Setting, Comparison],
+) -> dict[Setting, CrossedIntervals]:
+    """Return the intervals of the differences from the baselines over test items."""
+    curves_by_setting = {each.setting: each for each in curves}
+    tables = {}
+    for setting, other in against.items():
+        if other is not None and setting in items.areas and other in items.areas:
+            runs = curves_by_setting[setting].ids_beside(curves_by_setting[other])
+            tables[setting] = (items.areas[setting] - items.areas[other], *runs)
+    return {
+        setting: found
+        if comparisons[setting].reason is None
+        else replace(found, over_both=found.over_both.without_ends)
+        for setting, found in _crossed(tables, DIFFERENCE).items()
+    }
+
+
+def _crossed(
+    tables: Mapping[Setting, tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]],
+    within: tuple[float, float],
+) -> dict[Setting, CrossedIntervals]:
+    """Return the intervals of (S, T) tables; each table has the (S,) run numbers of two sides."""
+    values, groups = {}, []
+    for setting, (table, a, b) in tables.items():
+        known = ~np.isnan(table[:, 0])
+        if known.any():
+            values[setting] = table[known]
+            groups.append(independent_pairs(a[known], b[known]))
+    found = crossed_intervals([*values.values()], groups=groups, within=within) if values else []
+    return dict(zip(values, found, strict=True))
 
 
 def _by_round(
@@ -257,7 +373,7 @@ def _matrices(groups: Sequence[Group]) -> dict[tuple[str, str], WinsTiesLosses]:
     for group in groups:
         setting = group.rows[0].setting
         tables.setdefault((setting.head, setting.mode), {})[setting.vectors] = {
-            each.setting.chosen_by: each for each in group.curves.values()
+            each.setting.chosen_by: each for each in _strategies(list(group.curves.values()))
         }
     return {key: _matrix(each) for key, each in tables.items() if len(each) > 1}
 

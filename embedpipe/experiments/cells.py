@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass, field
 from typing import Generic, TypeVar
 
-__all__ = ["NONE", "Cell", "ReplayCell", "ReplaySetting", "Setting"]
+from ..active.ceiling import CEILING
+
+__all__ = ["NONE", "REFERENCE_METHODS", "Cell", "ReplayCell", "ReplaySetting", "Setting"]
 
 NONE = "none"
 """Name of the backbone for vectors that are not embeddings."""
+
+REFERENCE_METHODS = ("naive", "cumulative", "joint")
+"""Methods without a replay buffer. *naive* is the lower baseline; *cumulative* and *joint* are
+upper baselines."""
 
 
 @dataclass(frozen=True, order=True)
@@ -44,9 +50,16 @@ class Setting:
     @property
     def chosen_by(self) -> str:
         """The strategies as text: ``"typiclust, then margin"``, or one name if they are equal."""
+        if self.is_ceiling:
+            return f"{CEILING} (uses true labels)"
         if self.initial == self.strategy:
             return self.strategy
         return f"{self.initial}, then {self.strategy}"
+
+    @property
+    def is_ceiling(self) -> bool:
+        """Whether true labels choose the batches: a reference, not a strategy."""
+        return self.strategy == CEILING
 
     @property
     def surroundings(self) -> tuple[str, str, str, str]:
@@ -67,6 +80,7 @@ class ReplaySetting:
     ----------
     stream, head, method
         See `ReplayStudy`.
+        `method` is a spec string.
     policy, retain
         Spec string of the replay policy, and the buffer size as ``"0.05"`` or ``"500"``. Both are
         empty for methods without a buffer.
@@ -83,10 +97,26 @@ class ReplaySetting:
 
     @property
     def learned(self) -> str:
-        """The policy with its buffer size, or the method: ``"el2n, 5 %"`` or ``"joint"``."""
-        share = self.retain and not self.retain.isdecimal()
-        size = f"{100 * float(self.retain):g} %" if share else f"{self.retain} rows"
-        return f"{self.policy}, {size}" if self.policy else self.method
+        """The policy with its buffer size, or the method: ``"el2n, 5 %"`` or ``"joint"``.
+
+        A method with a buffer other than replay comes first: ``"der; el2n, 5 %"``.
+        """
+        if not self.policy:
+            return self.method
+        size = f"{self.retain} rows"
+        if not self.retain.isdecimal():
+            size = f"{100 * float(self.retain):g} %"
+        method = "" if self.method == "replay" else f"{self.method}; "
+        return f"{method}{self.policy}, {size}"
+
+    def is_baseline(self, policy: str) -> bool:
+        """Return whether this is the baseline: replay with this policy."""
+        return self.method == "replay" and self.policy == policy
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the method is a lower or upper baseline, not one that is compared."""
+        return self.method in REFERENCE_METHODS
 
     @property
     def kind(self) -> tuple[str, ...]:

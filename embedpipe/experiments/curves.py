@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .cells import Setting
 from .statistics import count_runs, prefix_runs
+from .statistics.runs import independent_pairs
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,8 +22,11 @@ __all__ = ["Curves", "curves_of"]
 _SETTING = ("dataset", "backbone", "initial", "strategy", "head", "mode")
 
 _IDENTITY = ("labelled", "accuracy", "macro_f1", "balanced_accuracy")
-"""Runs are identical if these measures are equal in every round. Measures of probabilities are left
-out, because they have rounding errors."""
+"""Runs are identical if these measures are equal in every round, or if the picks are equal in every
+round. Measures of probabilities are left out, because they have rounding errors."""
+
+_PICKS = "picks"
+"""Column with a digest of the picks; results of earlier versions do not have it."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,16 @@ class Curves:
 
     def of_seed(self, at: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the numbers of labels and the values of one seed, as (r,) arrays with r <= R."""
-        known = ~(np.isnan(self.labelled[at]) | np.isnan(self.values[at]))
+        rounds = self.rounds_of_seed(at)
+        return self.labelled[at][rounds], self.values[at][rounds]
+
+    def rounds_of_seed(self, at: int) -> NDArray[np.int64]:
+        """Return the (r,) rounds of one seed that have a value."""
+        known = np.flatnonzero(~(np.isnan(self.labelled[at]) | np.isnan(self.values[at])))
         # A batch of which no item is labelled does not change the number of labels. If rounds have
         # equal numbers, only the last of these rounds is kept.
-        labelled, values = self.labelled[at][known], self.values[at][known]
-        kept = np.append(np.diff(labelled) > 0, True) if labelled.size else known[:0]
-        return labelled[kept], values[kept]
+        labelled = self.labelled[at][known]
+        return known[np.append(np.diff(labelled) > 0, True)] if labelled.size else known
 
     def is_whole(self, at: int) -> bool:
         """Whether the run of a seed has all rounds."""
@@ -93,14 +101,18 @@ def curves_of(table: pa.Table, measure: str = "accuracy") -> list[Curves]:
     """Return the curves of each setting of `Results.table`, all with the same seeds and rounds."""
     if not table.num_rows:
         return []
-    names = list(dict.fromkeys((*_IDENTITY, measure)))
-    rows = table.select([*_SETTING, "seed", "round", *names]).to_pylist()
+    names = list(dict.fromkeys((*_IDENTITY, measure, _PICKS)))
+    rows = table.select(
+        [*_SETTING, "seed", "round", *(name for name in names if name in table.schema.names)]
+    ).to_pylist()
+    numbers: dict[str | None, float] = {None: np.nan}  # of the picks, by their digest
     places = {seed: at for at, seed in enumerate(sorted({row["seed"] for row in rows}))}
     shape = len(names), len(places), max(row["round"] for row in rows) + 1
     found: dict[Setting, NDArray[np.float64]] = {}  # (M, S, R) each
     for row in rows:
-        setting = Setting(*(row[name] for name in _SETTING))
+        setting = setting_of(row)
         measured = found.setdefault(setting, np.full(shape, np.nan))
+        row[_PICKS] = numbers.setdefault(row.get(_PICKS), float(len(numbers)))
         values = [np.nan if row[name] is None else row[name] for name in names]
         measured[:, places[row["seed"]], row["round"]] = values
     return [
@@ -109,11 +121,26 @@ def curves_of(table: pa.Table, measure: str = "accuracy") -> list[Curves]:
             tuple(places),
             labelled=measured[names.index("labelled")],
             values=measured[names.index(measure)],
-            runs=prefix_runs(*measured[: len(_IDENTITY)]),
+            runs=_runs(measured[: len(_IDENTITY)], measured[names.index(_PICKS)]),
             starts=measured[: len(_IDENTITY), :, 0].T,
         )
         for setting, measured in found.items()
     ]
+
+
+def _runs(measures: NDArray[np.float64], picks: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return (S, R) run numbers: equal up to a round if all measures, or all picks, are equal."""
+    by_measures = prefix_runs(*measures)  # (M, S, R) to (S, R)
+    if np.isnan(picks).all():
+        return by_measures
+    by_picks = prefix_runs(picks)
+    columns = [independent_pairs(*each) for each in zip(by_measures.T, by_picks.T, strict=True)]
+    return np.stack(columns, axis=1)
+
+
+def setting_of(row: Mapping[str, Any]) -> Setting:
+    """Return the setting of a row of a table."""
+    return Setting(*(row[name] for name in _SETTING))
 
 
 def groups_of(curves: Sequence[Curves]) -> list[list[Curves]]:

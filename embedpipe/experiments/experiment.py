@@ -18,11 +18,13 @@ from .._loops.fitting import run_head
 from .._loops.runs import identity_of
 from .._workspace import Workspace
 from ..active import ActiveLoop, LoopOptions, RoundRecord, RunFolder
+from ..active.ceiling import CEILING
 from ..active.problem import Problem
+from ..errors import RunError
 from .cells import Cell, Setting
 from .grid_file import Opener, read_grid
 from .options import Choice, ExperimentOptions, initial_for, strategy_choice
-from .problems import Source, Sources, publish, sources_of
+from .problems import PoolDraw, Pools, SeedPool, Source, Sources, publish, sources_of
 from .results import Results, rounds_tables, upper_baselines_table
 from .run_files import mark_ended, stored_of
 from .study import Extent, Failure, OnProgress, OnRun, Study, Task
@@ -56,15 +58,31 @@ class Experiment(ExperimentOptions, Study[Results]):
         Spec strings or scikit-learn classifiers, and training modes; see `LoopOptions`.
     seeds
         A number of seeds, counted from 0, or a list of seeds.
+    pool_share
+        Share of the candidates in the pool of each seed. Each seed draws its own pool at random,
+        the same for all strategies, heads and modes, see `Problem.subsampled`. With 1, all seeds
+        have the same pool. The upper baseline is measured on the pool of the seed.
     initial_size, batch_size, rounds, skip, labelling, index
         See `ActiveLoop` and `LoopOptions`. `rounds` is the number of rounds after the first batch.
     baseline
         The strategy that the other strategies are compared with, after the same first batch. If the
         grid has no run of the baseline after that batch, its run after its own first batch is used.
+    target
+        Unlabelled items that the picks represent, see `Problem.with_target`, or a function from the
+        embeddings of a dataset to them. All strategies must use a target, except ``random``, which
+        ignores it as the lower baseline. The initial strategy ``"same"`` is then ``max_herding``
+        for strategies that need labels.
     upper_baseline
         Whether to measure the accuracy of each head with all labels. The number of labels to the
         target and the closed gap need this accuracy. The measurement needs one fit to the whole
         pool for each problem, head and seed.
+    oracle_ceiling
+        Whether to add the oracle ceiling (Huseljic et al. 2026, arXiv:2603.13109). In each round it
+        takes the best of about 100 candidate batches: ten strategies draw them from random parts of
+        the pool, and the true labels of the pool decide. For each batch, the head is trained with
+        the true labels of the batch, and its accuracy on at most 2,000 other candidates is
+        measured. The test images are not used. The ceiling is a reference, not a strategy: no user
+        has these labels. It is in no test and in no ranking.
     workspace
         Folder of runs and results; by default ``EMBEDPIPE_WORKSPACE`` or ``./.embedpipe``.
     name
@@ -82,8 +100,8 @@ class Experiment(ExperimentOptions, Study[Results]):
     ... )
     >>> for cell in grid.cells():
     ...     print(cell)
-    digits, toy: typiclust, then margin; logistic, cumulative; seed 0
-    digits, toy: random; logistic, cumulative; seed 0
+    digits, toy: typiclust, then margin; auto, cumulative; seed 0
+    digits, toy: random; auto, cumulative; seed 0
     >>> grid.run(workers=0).table.num_rows
     6
     """
@@ -131,8 +149,9 @@ class Experiment(ExperimentOptions, Study[Results]):
         grid = replace(grid, experiment=replace(grid.experiment, **changes))
         options = vars(grid.experiment)
         cls.check(**options)
-        problems = grid.problems(opener or grid.opener(Workspace(workspace)))
-        return cls(problems, workspace=workspace, **options)
+        opener = opener or grid.opener(Workspace(workspace))
+        options = {**options, "target": grid.target(opener)}
+        return cls(grid.problems(opener), workspace=workspace, **options)
 
     @classmethod
     def check(cls, **options: Any) -> None:
@@ -149,13 +168,17 @@ class Experiment(ExperimentOptions, Study[Results]):
         progress: OnProgress | None = None,
         on_round: OnRound | None = None,
         on_run: OnRun | None = None,
+        *,
+        executor: str = "local",
+        address: str | None = None,
     ) -> Results:
         """Run all unfinished cells and return the results, which are also written to `folder`.
 
         Parameters
         ----------
         workers
-            Number of processes; by default one for each processor. With 0 everything runs in this
+            Number of processes; by default one for each processor of the machine or the cluster.
+            With 0 everything runs in this
             process. The results are bit for bit the same for every number.
         progress
             Called after each round and each cell.
@@ -164,6 +187,11 @@ class Experiment(ExperimentOptions, Study[Results]):
         on_run
             Called in this process with the folder of each finished run, including runs that were
             finished before, for example ``on_run=tracker.log_run``.
+        executor
+            ``"local"``, or ``"ray"`` for the workers of a Ray cluster, which must have the
+            workspace at the same path. The results are bit for bit the same.
+        address
+            Address of the Ray cluster; by default ``RAY_ADDRESS``, or the cluster on this machine.
 
         Raises
         ------
@@ -175,7 +203,7 @@ class Experiment(ExperimentOptions, Study[Results]):
             if on_round is not None:
                 on_round(cell, RunFolder(self._workspace.runs / cell.run_id).read()[number])
 
-        return self._run(workers, progress, on_run, on_update)
+        return self._run(workers, progress, on_run, on_update, executor, address)
 
     # The methods that `Study` requires
 
@@ -198,25 +226,34 @@ class Experiment(ExperimentOptions, Study[Results]):
         by_problem: dict[str, list[Task]] = {}
         for entry in map(entries.__getitem__, left):
             task = Task(str(entry.cell), self._cell_task(entry), entry.cell)
-            by_problem.setdefault(entry.problem.digest, []).append(task)
+            by_problem.setdefault(entry.pool.identity.digest, []).append(task)
         return [*tasks, *(task for group in by_problem.values() for task in group)]
 
     def _gather(self, done: list[Cell[Setting]], failures: tuple[Failure, ...]) -> Results:
-        table, timings = rounds_tables(done, self._workspace.runs, self.rounds)
+        by_cell = {entry.cell: entry.pool for entry in self._entries}
+        pools_of = {cell: by_cell[cell] for cell in done}
+        table, timings = rounds_tables(pools_of, self.pool_share, self._workspace.runs, self.rounds)
         files = [(each.names, each.path(self._workspace)) for each in self._upper_baselines()]
         baseline = strategy_choice(self.baseline)
         left_out = {}
+        pools = {}
         for source in self._sources:
-            counts = [source.problem(seed).copies_left_out for seed in self._axes.seeds]
+            found = [source.pool(seed) for seed in self._axes.seeds]
+            counts = [each.copies_left_out for each in found]
             left_out[source.dataset, source.backbone] = min(counts), max(counts)
+            drawn = [(each.identity.digest, each.size, each.of) for each in found]
+            pools[source.dataset, source.backbone] = Pools.of(
+                self.pool_share, drawn, self._needed, found[0].target
+            )
         return Results(
             table=table,
             timings=timings,
             upper_baselines=upper_baselines_table(files),
-            baseline=(initial_for(None, baseline).name, baseline.name),
+            baseline=(initial_for(None, baseline, self._first).name, baseline.name),
             failures=failures,
             folder=self.folder,
             left_out=left_out,
+            pools=pools,
         )
 
     @property
@@ -235,19 +272,31 @@ class Experiment(ExperimentOptions, Study[Results]):
 
     @cached_property
     def _sources(self) -> list[Source]:
-        return sources_of(self.problems, self.index)
+        return sources_of(self.problems, self.index, self.pool_share, self.target)
+
+    @property
+    def _needed(self) -> int:
+        """The number of labels after the last round."""
+        return self.initial_size + self.batch_size * self.rounds
 
     @cached_property
     def _entries(self) -> list[_Entry]:
         """The cells, ordered by dataset, head, mode, strategies and seed, with their options."""
         axes, entries = self._axes, []
-        for source, head, mode, (first, then), seed in product(
-            self._sources, axes.heads, axes.modes, axes.pairs, axes.seeds
+        for each in product(self._sources, axes.seeds):
+            self._check_pool(*each)
+        choosers: list[tuple[str, str, dict[str, Any]]] = [
+            (first.name, then.name, {"initial": first.value, "strategy": then.value})
+            for first, then in axes.pairs
+        ]
+        if self.oracle_ceiling:
+            choosers.append((CEILING, CEILING, {"oracle_ceiling": True}))
+        for source, head, mode, (first, then, chosen_by), seed in product(
+            self._sources, axes.heads, axes.modes, choosers, axes.seeds
         ):
-            names = (source.dataset, source.backbone, first.name, then.name, head.name, mode)
+            names = (source.dataset, source.backbone, first, then, head.name, mode)
             options = LoopOptions(
-                strategy=then.value,
-                initial=first.value,
+                **chosen_by,
                 head=head.value,
                 mode=mode,
                 seed=seed,
@@ -256,8 +305,19 @@ class Experiment(ExperimentOptions, Study[Results]):
                 skip=self.skip,
                 labelling=self.labelling,
             )
-            entries.append(_Entry.of(Setting(*names), source.problem(seed), options))
+            entries.append(_Entry.of(Setting(*names), source, options))
         return entries
+
+    def _check_pool(self, source: Source, seed: int) -> None:
+        """Raise an error if the pool share leaves less than one image for each round."""
+        pool, least = source.pool(seed), self.initial_size + self.rounds
+        if self.pool_share < 1 and pool.size < least:
+            raise RunError(
+                f"the pool of seed {seed} has {pool.size} of the {pool.of} candidates of "
+                f"{source.dataset!r}, but a first batch of {self.initial_size} and {self.rounds} "
+                f"rounds need at least {least}: use smaller batches, or --pool-share 1 "
+                "(`pool_share=1`) for the same pool in all seeds."
+            )
 
     def _upper_baselines(self) -> Iterator[_UpperBaseline]:
         """Yield the fits to all labels, ordered by dataset, head and seed."""
@@ -267,7 +327,7 @@ class Experiment(ExperimentOptions, Study[Results]):
 
     def _cell_task(self, entry: _Entry) -> Callable[[], CellTask]:
         return lambda: CellTask(
-            publish(entry.problem, self._workspace),
+            StoredPool.of(entry.source, entry.options.seed, self._workspace),
             entry.options,
             self.rounds,
             self._workspace.root,
@@ -283,19 +343,25 @@ class Experiment(ExperimentOptions, Study[Results]):
 
 @dataclass(frozen=True)
 class _Entry:
-    """A cell, and the problem and options of its loop."""
+    """A cell, and the data and options of its loop."""
 
     cell: Cell[Setting]
-    problem: Problem = field(repr=False)
+    source: Source = field(repr=False)
     options: LoopOptions = field(repr=False)
     beginning: str = field(repr=False)
     """Key that is equal for loops with the same first batch and the same fit to this batch."""
 
     @classmethod
-    def of(cls, setting: Setting, problem: Problem, options: LoopOptions) -> _Entry:
-        cell = Cell(setting, options.seed, options.run_id(problem.identity))
-        config = {**options.config(problem.identity), "strategy": None, "batch_size": None}
-        return cls(cell, problem, options, json.dumps(config, sort_keys=True))
+    def of(cls, setting: Setting, source: Source, options: LoopOptions) -> _Entry:
+        identity = source.pool(options.seed).identity
+        cell = Cell(setting, options.seed, options.run_id(identity))
+        config = {**options.config(identity), "strategy": None, "batch_size": None}
+        return cls(cell, source, options, json.dumps(config, sort_keys=True))
+
+    @property
+    def pool(self) -> SeedPool:
+        """The pool of the seed."""
+        return self.source.pool(self.options.seed)
 
 
 @dataclass(frozen=True)
@@ -317,15 +383,16 @@ class _UpperBaseline:
 
     def path(self, workspace: Workspace) -> Path:
         """Return the file of the accuracy."""
-        problem = self.source.problem(self.seed)
+        identity = self.source.pool(self.seed).identity
         head = run_head(self.head.value, self.seed)
-        text = json.dumps([problem.digest, identity_of(head)], sort_keys=True)
+        # The digest covers the images, but not their vectors.
+        text = json.dumps([identity.digest, identity.spec_id, identity_of(head)], sort_keys=True)
         return workspace.root / "bounds" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
     def task(self, output: Path, workspace: Workspace) -> Callable[[], UpperBaselineTask]:
         """Return a function that makes the task of a worker."""
         return lambda: UpperBaselineTask(
-            publish(self.source.problem(self.seed), workspace), self.head.value, self.seed, output
+            StoredPool.of(self.source, self.seed, workspace), self.head.value, self.seed, output
         )
 
 
@@ -336,11 +403,23 @@ MAX_OPEN = 2
 
 
 @dataclass(frozen=True)
+class StoredPool:
+    """The pool of a seed: a folder that `Problem.save` wrote, and how to draw the pool from it."""
+
+    folder: Path
+    draw: PoolDraw
+
+    @classmethod
+    def of(cls, source: Source, seed: int, workspace: Workspace) -> StoredPool:
+        """Write the problem of a seed if needed; seeds with the same problem share one folder."""
+        return cls(publish(source.whole(seed), workspace), source.draw(seed))
+
+
+@dataclass(frozen=True)
 class CellTask:
     """A run to start or continue."""
 
-    problem: Path
-    """The folder that `Problem.save` wrote."""
+    pool: StoredPool
     options: LoopOptions
     rounds: int
     """Rounds after the first batch."""
@@ -353,7 +432,7 @@ class CellTask:
 class UpperBaselineTask:
     """The accuracy of a head with all labels, to measure and write to a file."""
 
-    problem: Path
+    pool: StoredPool
     head: Any
     seed: int
     output: Path
@@ -361,11 +440,13 @@ class UpperBaselineTask:
 
 def work(_: None, task: CellTask | UpperBaselineTask) -> Generator[tuple[int, float], None, None]:
     """Do a task; yield the number of each new round, and its seconds including evaluation."""
-    problem = _opened(task.problem)
+    problem = _opened(task.pool)
     if isinstance(task, UpperBaselineTask):
         _measure_upper_baseline(problem, task)
         return
-    loop = ActiveLoop(problem, options=task.options, workspace=task.workspace)
+    loop = ActiveLoop(
+        problem, options=task.options, workspace=task.workspace, keep_predictions=False
+    )
     folder = loop.folder()
     assert folder is not None
     stored = len(folder.read())
@@ -381,9 +462,12 @@ def work(_: None, task: CellTask | UpperBaselineTask) -> Generator[tuple[int, fl
 
 
 @lru_cache(maxsize=MAX_OPEN)
-def _opened(folder: Path) -> Problem:
-    """Return a problem; its index keeps computed neighbours between tasks."""
-    return Problem.load(folder)
+def _opened(pool: StoredPool) -> Problem:
+    """Return the problem of a pool; its index keeps computed neighbours between tasks."""
+    return pool.draw.of(_loaded(pool.folder))
+
+
+_loaded = lru_cache(maxsize=MAX_OPEN)(Problem.load)
 
 
 def _copy_beginning(loop: ActiveLoop, folder: RunFolder, task: CellTask) -> int:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
-from .statistics import Comparison, Interval, LabelsToTarget
+from .problems import Pools, TargetSize
+from .statistics import Comparison, Interval, LabelsToTarget, detectable_difference
 
 __all__ = [
     "LEFT_OUT",
     "format_comparison",
+    "format_detectable",
+    "format_ends",
+    "format_expected",
     "format_gap",
     "format_interval",
     "format_labels",
     "format_outcome",
+    "format_pools",
     "format_range",
     "format_runs",
+    "format_stream_pools",
+    "format_target",
     "format_test",
 ]
 
@@ -42,6 +50,14 @@ def format_comparison(comparison: Comparison | None, digits: int = 3) -> str:
     return f"{comparison.difference:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
+def format_ends(interval: Interval | None, digits: int = 3, *, signed: bool = False) -> str:
+    """Return an interval without its estimate."""
+    if interval is None or math.isnan(interval.low):
+        return LEFT_OUT
+    sign = "+" if signed else ""
+    return f"[{interval.low:{sign}.{digits}f}, {interval.high:{sign}.{digits}f}]"
+
+
 def format_test(comparison: Comparison | None) -> str:
     """Return the p-value of a comparison, or the reason for a missing test."""
     if comparison is None:
@@ -58,6 +74,8 @@ def format_outcome(comparison: Comparison) -> str:
     if comparison.significant():
         return "the difference is significant"
     seeds = f"{comparison.n} seeds"
+    if math.isnan(comparison.low):
+        return f"both are equal ({seeds})"
     if comparison.independent < comparison.n:
         seeds += f", {comparison.independent} of them independent"
     digits = 1 if max(-comparison.low, comparison.high) >= 0.001 else 2
@@ -71,10 +89,78 @@ def format_outcome(comparison: Comparison) -> str:
     return f"no difference was shown ({seeds}; {interval})"
 
 
+def format_detectable(compared: Iterable[Comparison | None]) -> str:
+    """Return what comparisons without a significant difference could have found.
+
+    The text is blank if a difference is significant or nothing was tested.
+    """
+    tested = [each for each in compared if each is not None and each.reason is None]
+    if any(each.significant() for each in tested):
+        return ""
+    found = [detectable_difference(each, tests=len(tested)) for each in tested]
+    known = [each for each in found if not math.isnan(each)]
+    if not known:
+        return ""
+    return (
+        f"A difference of less than about {100 * min(known):.1f} points cannot be found reliably "
+        "with so few runs (80 % power)."
+    )
+
+
 def format_range(counts: tuple[int, int]) -> str:
     """Return the smallest and the largest count over the seeds."""
     least, most = counts
     return f"{most:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def format_pools(pools: Pools, noun: str = "candidates") -> str:
+    """Return how the pool of each seed was drawn; `noun` names the images.
+
+    Examples
+    --------
+    >>> format_pools(Pools(0.8, (1120, 1120), (1400, 1400), are_equal=False))
+    'each seed: its own random 80 % of the 1,400 candidates'
+    >>> format_pools(Pools(1.0, (1400, 1400), (1400, 1400), are_equal=True))
+    'all seeds: the same 1,400 candidates'
+    """
+    candidates = f"{format_range(pools.candidates)} {noun}"
+    if pools.share == 1:
+        return f"{'all seeds: the same' if pools.are_equal else 'each seed: its own'} {candidates}"
+    text = f"each seed: its own random {100 * pools.share:g} % of the {candidates}"
+    if pools.are_too_small:
+        text += (
+            f"; runs end early, because {format_range(pools.sizes)} are fewer than the "
+            f"{pools.needed:,} labels of all rounds"
+        )
+    return text
+
+
+def format_stream_pools(pools: Pools) -> str:
+    """Return how the training images of each seed of a stream were drawn.
+
+    Examples
+    --------
+    >>> format_stream_pools(Pools(0.8, (1120, 1120), (1400, 1400), are_equal=False))
+    'each seed: its own random 80 % of the 1,400 training images, drawn in each experience'
+    """
+    text = format_pools(pools, "training images")
+    return text if pools.share == 1 else f"{text}, drawn in each experience"
+
+
+def format_target(target: TargetSize) -> str:
+    """Return the target of the picks, and whether the accuracy is measured on it.
+
+    Examples
+    --------
+    >>> format_target(TargetSize("shop", 120, 0))
+    '120 images of shop'
+    >>> format_target(TargetSize("test", 397, 397))
+    '397 images of test; 397 are test images, so the accuracy is transductive'
+    """
+    text = f"{target.items:,} images of {target.name}"
+    if target.test_items:
+        text += f"; {target.test_items:,} are test images, so the accuracy is transductive"
+    return text
 
 
 def format_runs(distinct: int, seeds: int) -> str:
@@ -92,6 +178,11 @@ def format_p(p: float) -> str:
 def format_gap(gap: float | None) -> str:
     """Return the closed part of the gap as a percentage."""
     return LEFT_OUT if gap is None else f"{round(gap)} %"
+
+
+def format_expected(on_rest: tuple[float, float] | None) -> str:
+    """Return the expected accuracy on the rest of the pool, and the measured one in brackets."""
+    return LEFT_OUT if on_rest is None else "{:.3f} ({:.3f})".format(*on_rest)
 
 
 def format_labels(labels: LabelsToTarget | None, last: float) -> str:

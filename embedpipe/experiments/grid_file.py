@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +15,15 @@ from .._options import (
     ImbalanceOptions,
     OracleOptions,
 )
-from ..active.problem import Problem
 from ..embedding import embed
 from ..errors import UnknownNameError, UsageError
+from .problems import ImbalancedEmbeddings, TargetFactory
 
 if TYPE_CHECKING:
     from .._workspace import Workspace
     from ..embedding import Embeddings
-    from .problems import ProblemFactory
 
-__all__ = ["DatasetEntry", "GridOptions", "Opener", "imbalanced", "read_grid"]
+__all__ = ["DatasetEntry", "GridOptions", "Opener", "read_grid"]
 
 EXPERIMENT = [each.name for each in fields(ExperimentFields)]
 LISTS = ("strategies", "initials", "heads", "modes")
@@ -40,11 +38,11 @@ class DatasetEntry(DatasetOptions, ImbalanceOptions):
     name: str | None = None
     """Name in the results; by default the dataset's own name."""
 
-    def version(self, embeddings: Embeddings, index: str) -> Embeddings | ProblemFactory:
-        """Return the embeddings; for an imbalanced dataset, a function from a seed to a problem."""
+    def version(self, embeddings: Embeddings) -> Embeddings | ImbalancedEmbeddings:
+        """Return the embeddings, with the options of an imbalanced dataset if there are any."""
         if self.long_tailed is None and not self.rare:
             return embeddings
-        return partial(_imbalanced, embeddings, index, self)
+        return ImbalancedEmbeddings(embeddings, self.long_tailed, tuple(self.rare.items()))
 
 
 Opener = Callable[[DatasetEntry, str], "Embeddings"]
@@ -63,9 +61,9 @@ class GridOptions:
     given: Collection[str] = ()
     """The keys that are present in the file."""
 
-    def problems(self, opener: Opener) -> dict[tuple[str, str], Embeddings | ProblemFactory]:
+    def problems(self, opener: Opener) -> dict[tuple[str, str], Embeddings | ImbalancedEmbeddings]:
         """Return the problems of the grid, by dataset and backbone."""
-        found: dict[tuple[str, str], Embeddings | ProblemFactory] = {}
+        found: dict[tuple[str, str], Embeddings | ImbalancedEmbeddings] = {}
         for entry in self.datasets:
             for backbone in self.backbones or [self.embed.backbone]:
                 embeddings = opener(entry, backbone)
@@ -76,8 +74,22 @@ class GridOptions:
                         f"two datasets have the name {name!r} (backbone {key[1]!r}): give one of "
                         "them another `name`."
                     )
-                found[key] = entry.version(embeddings, self.experiment.index)
+                found[key] = entry.version(embeddings)
         return found
+
+    def target(self, opener: Opener) -> TargetFactory | None:
+        """Return a function from the embeddings of a dataset to the target; None without one."""
+        given = self.experiment.target
+        if given is None:
+            return None
+
+        def target_of(embeddings: Embeddings) -> Any:
+            if any(item.split == given for item in embeddings.items):
+                return given
+            options = embeddings.options or self.embed
+            return opener(DatasetEntry(given), options.backbone)
+
+        return target_of
 
     def opener(self, workspace: Workspace) -> Opener:
         """Return a function that loads and embeds a dataset without progress output."""
@@ -130,6 +142,8 @@ def read_grid(path: str | Path) -> GridOptions:
         raise UsageError(f"{path} has no dataset: give `dataset` or `datasets`.")
     options = {name: given[name] for name in EXPERIMENT if name in given}
     options |= {name: _listed(options[name]) for name in LISTS if name in options}
+    if "target" in options and (path.parent / str(options["target"])).exists():
+        options["target"] = str(path.parent / str(options["target"]))
     if "labelling" in given:
         options["labelling"] = _options_from(OracleOptions, given["labelling"], "labelling", path)
     embedding = _mapping(given.get("embed", {}), "embed", path)
@@ -143,19 +157,6 @@ def read_grid(path: str | Path) -> GridOptions:
         backbones=tuple(map(str, backbones)),
         given=frozenset(given),
     )
-
-
-def imbalanced(problem: Problem, how: ImbalanceOptions, seed: int) -> Problem:
-    """Return the problem with fewer candidates of some classes, drawn at random with `seed`."""
-    if how.long_tailed is not None:
-        problem = problem.long_tailed(how.long_tailed, seed)
-    for label, count in how.rare.items():
-        problem = problem.rare(label, count, seed)
-    return problem
-
-
-def _imbalanced(embeddings: Embeddings, index: str, how: ImbalanceOptions, seed: int) -> Problem:
-    return imbalanced(Problem.of(embeddings, seed, index), how, seed)
 
 
 def _entry(given: Any, path: Path) -> DatasetEntry:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from .._options import ExperimentFields
+from .._options import ExperimentFields, check_pool_share
+from ..active.ceiling import CEILING
 from ..active.modes import get_mode
+from ..active.target import check_loop_target
 from ..errors import UsageError
 from ..heads import get_head
 from ..index import check_kind
@@ -31,6 +33,9 @@ SAME = "same"
 
 FIRST = "typiclust"
 """Initial strategy for `SAME` if the strategy of the later batches needs labels."""
+
+FIRST_FOR_TARGET = "max_herding"
+"""As `FIRST`, for a grid with a target."""
 
 LOWER_BASELINE = "random"
 """Strategy of the lower baseline, which is in every grid."""
@@ -66,7 +71,20 @@ class ExperimentOptions(ExperimentFields):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise UsageError(f"{option} is {value!r}: give a whole number, at least {least}.")
         check_kind(self.index)
-        _ = self._axes  # raises if an option is invalid
+        check_pool_share(self.pool_share)
+        axes = self._axes  # raises if an option is invalid
+        if self.target is not None and self.oracle_ceiling:
+            raise UsageError(
+                "the oracle ceiling compares batches on the pool, which a target replaces: give "
+                "oracle_ceiling or target, not both."
+            )
+        if self.target is not None:
+            check_loop_target(*(each.value for pair in axes.pairs for each in pair))
+
+    @property
+    def _first(self) -> str:
+        """The initial strategy for `SAME` if the strategy of the later batches needs labels."""
+        return FIRST if self.target is None else FIRST_FOR_TARGET
 
     @cached_property
     def _axes(self) -> Axes:
@@ -77,7 +95,7 @@ class ExperimentOptions(ExperimentFields):
         strategies = _choices(self.strategies, "strategies", strategy_choice)
         initials = [_initial_choice(each) for each in several(self.initials, "initials")]
         return Axes(
-            pairs=pairs_of(strategies, initials, strategy_choice(self.baseline)),
+            pairs=pairs_of(strategies, initials, strategy_choice(self.baseline), self._first),
             heads=heads,
             modes=list(dict.fromkeys(self.modes)),
             seeds=check_seeds(self.seeds),
@@ -85,12 +103,15 @@ class ExperimentOptions(ExperimentFields):
 
 
 def pairs_of(
-    strategies: Sequence[Choice], initials: Sequence[Choice | None], baseline: Choice
+    strategies: Sequence[Choice],
+    initials: Sequence[Choice | None],
+    baseline: Choice,
+    without_labels: str = FIRST,
 ) -> list[tuple[Choice, Choice]]:
     """Return pairs of initial and later strategies, including the baselines."""
     lower = strategy_choice(LOWER_BASELINE)
     known = {choice.name: choice for choice in (*strategies, baseline)}
-    pairs = [(initial_for(i, s), s) for i in initials for s in known.values()]
+    pairs = [(initial_for(i, s, without_labels), s) for i in initials for s in known.values()]
     found = {(first.name, then.name): (first, then) for first, then in (*pairs, (lower, lower))}
     return list(found.values())
 
@@ -98,14 +119,19 @@ def pairs_of(
 def strategy_choice(given: str | Strategy) -> Choice:
     """Return the choice of a strategy; its name is its spec string."""
     strategy = get_strategy(given) if isinstance(given, str) else given
+    if str(strategy) == CEILING:
+        raise UsageError(f"no strategy can have the name {CEILING!r}: give it another name.")
     return Choice(str(strategy), strategy)
 
 
-def initial_for(initial: Choice | None, strategy: Choice) -> Choice:
-    """Return the initial strategy before `strategy`; None means `SAME`."""
+def initial_for(initial: Choice | None, strategy: Choice, without_labels: str = FIRST) -> Choice:
+    """Return the initial strategy before `strategy`; None means `SAME`.
+
+    `without_labels` is used for `SAME` if `strategy` needs labels.
+    """
     if initial is not None:
         return initial
-    return strategy_choice(FIRST) if strategy.value.needs_labels else strategy
+    return strategy_choice(without_labels) if strategy.value.needs_labels else strategy
 
 
 def _initial_choice(given: str | Strategy) -> Choice | None:

@@ -10,22 +10,25 @@ from itertools import product
 from pathlib import Path
 
 from .._deprecated import old_parameters
-from .._options import ReplayFields
+from .._options import ReplayFields, check_pool_share
 from .._specs import format_spec
 from .._workspace import Workspace
 from ..continual import (
     NO_BUFFER,
     ContinualLoop,
     ContinualOptions,
+    Method,
     Policy,
     Stream,
+    get_method,
     get_policy,
     size_of,
 )
 from ..errors import UnknownNameError, UsageError
 from ..heads import get_head
-from .cells import Cell, ReplaySetting
+from .cells import REFERENCE_METHODS, Cell, ReplaySetting
 from .options import check_name, check_seeds, several
+from .problems import Pools
 from .replay_results import ReplayResults
 from .run_files import count_experiences, read_experiences
 from .study import Extent, Failure, OnProgress, OnRun, Study, Task
@@ -35,10 +38,6 @@ __all__ = ["REFERENCE_METHODS", "ReplayOptions", "ReplaySetting", "ReplayStudy"]
 
 Streams = Stream | Callable[[int], Stream]
 
-REFERENCE_METHODS = ("naive", "cumulative", "joint")
-"""Methods without a replay buffer. *naive* is the lower baseline; *cumulative* and *joint* are
-upper baselines."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayOptions(ReplayFields):
@@ -46,12 +45,26 @@ class ReplayOptions(ReplayFields):
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        check_pool_share(self.pool_share)
         unknown = sorted(set(self.reference_methods) - set(REFERENCE_METHODS))
         if unknown:
             raise UnknownNameError("reference method", unknown[0], REFERENCE_METHODS)
         check_seeds(self.seeds)
-        for head in several(self.heads, "heads"):
+        self._check_methods()
+        for head in self.heads:
             self._variants(head)  # raises if an option is invalid
+
+    def _check_methods(self) -> None:
+        """Refuse a method that no head supports; replay is left out where it is not needed."""
+        heads = [get_head(head) for head in several(self.heads, "heads")]
+        for method in self._methods:
+            if method.name != "replay" and not any(_supports(method, head) for head in heads):
+                method.check_head(heads[0])
+            if method.replays and method.name != "replay" and not self._policies:
+                raise UsageError(
+                    f"method {method.name!r} needs a buffer, and policy 'none' has none: use "
+                    "method 'naive', or a policy such as random."
+                )
 
     def _variants(self, head: str) -> list[tuple[ReplaySetting, ContinualOptions]]:
         """Return the settings of a head, each without a stream, with the options of the loop."""
@@ -63,26 +76,47 @@ class ReplayOptions(ReplayFields):
             budget=self.budget,
             strategy=self.strategy,
         )
+        variants: dict[ReplaySetting, ContinualOptions] = {}
+
+        def add(method: Method, policies: Sequence[Policy] = ()) -> None:
+            name = format_spec(method)
+            if not _supports(method, classifier):
+                return
+            if not method.replays:
+                variants.setdefault(ReplaySetting("", head, name), replace(common, method=method))
+                return
+            for policy, (written, retain) in product(policies, self._sizes.items()):
+                if method.fills_first and policy.needs_probabilities and len(policies) > 1:
+                    continue  # the buffer is filled before there are predictions
+                setting = ReplaySetting("", head, name, format_spec(policy), written)
+                options = replace(common, method=method, policy=policy, retain=retain)
+                variants.setdefault(setting, options)
+
+        for method in self._methods:
+            add(method, self._policies)
+        add(get_method("replay"), [self._baseline])
         exact = getattr(classifier, "exact_on_streams", False)
-        incremental = hasattr(classifier, "partial_fit")
-        variants = []
-        policies, sizes = self._policies, self._sizes
-        if incremental and not exact:
-            for policy, (written, retain) in product(policies, sizes.items()):
-                setting = ReplaySetting("", head, "replay", format_spec(policy), written)
-                options = replace(common, method="replay", policy=policy, retain=retain)
-                variants.append((setting, options))
-        wanted = {*self.reference_methods, *(["naive"] if NO_BUFFER in self.policies else [])}
-        for method in REFERENCE_METHODS:
-            possible = incremental or method != "naive"
-            if possible and (method in wanted or (exact and method == "naive")):
-                variants.append((ReplaySetting("", head, method), replace(common, method=method)))
+        lower = exact or NO_BUFFER in self.policies
+        for name in REFERENCE_METHODS:
+            if name in self.reference_methods or (lower and name == "naive"):
+                add(get_method(name))
         if not variants:
             raise UsageError(
                 f"the head {head!r} has no partial_fit, so it cannot learn with replay: use the "
                 "reference methods cumulative or joint, or another head."
             )
-        return variants
+        return list(variants.items())
+
+    @property
+    def _methods(self) -> list[Method]:
+        """The methods, without the reference methods."""
+        given = several(self.methods, "methods")
+        return [each if isinstance(each, Method) else get_method(each) for each in given]
+
+    @property
+    def _baseline(self) -> Policy:
+        """The policy that the others are compared with."""
+        return self.baseline if isinstance(self.baseline, Policy) else get_policy(self.baseline)
 
     @cached_property
     def _sizes(self) -> dict[str, float | int]:
@@ -96,13 +130,22 @@ class ReplayOptions(ReplayFields):
 
     @cached_property
     def _policies(self) -> list[Policy]:
-        """The policies, including the baseline."""
+        """The given policies."""
         policies: dict[str, Policy] = {}
-        given = [each for each in several(self.policies, "policies") if each != NO_BUFFER]
-        for each in (*given, self.baseline):
-            policy = get_policy(each) if isinstance(each, str) else each
-            policies.setdefault(format_spec(policy), policy)
+        for each in several(self.policies, "policies"):
+            if each != NO_BUFFER:
+                policy = get_policy(each) if isinstance(each, str) else each
+                policies.setdefault(format_spec(policy), policy)
         return list(policies.values())
+
+
+def _supports(method: Method, head: object) -> bool:
+    """Return whether a head supports a method."""
+    try:
+        method.check_head(head)
+    except UsageError:
+        return False
+    return True
 
 
 @old_parameters(bounds="reference_methods")
@@ -116,6 +159,10 @@ class ReplayStudy(ReplayOptions, Study[ReplayResults]):
     ----------
     streams
         A stream, a function from a seed to a stream, or a dictionary of these by name.
+    methods
+        Methods of continual learning: spec strings or instances, such as ``"ewc(strength=10)"``.
+        Methods with a buffer (``replay``, ``gdumb``, ``der``, ``agem``) run with every policy and
+        size. A head runs the methods that it supports.
     policies
         Replay policies: spec strings or instances. ``"none"`` adds the reference method ``naive``.
     retains
@@ -128,10 +175,15 @@ class ReplayStudy(ReplayOptions, Study[ReplayResults]):
         Methods without a buffer: any of ``naive``, ``cumulative`` and ``joint``.
     seeds, workspace, name
         See `Experiment`.
+    pool_share
+        Share of the training rows of each experience that a seed uses. Each seed draws its own rows
+        at random, the same for all policies, methods, sizes and heads, see `Stream.subsampled`.
+        With 1, every seed uses all training rows.
     mix, budget, strategy
         See `ContinualOptions`.
     baseline
-        The policy that the other policies are compared with, at the same buffer size.
+        The policy of method ``replay`` that all others are compared with, at the same buffer size.
+        It is always included.
 
     Examples
     --------
@@ -167,9 +219,12 @@ class ReplayStudy(ReplayOptions, Study[ReplayResults]):
         workers: int | None = None,
         progress: OnProgress | None = None,
         on_run: OnRun | None = None,
+        *,
+        executor: str = "local",
+        address: str | None = None,
     ) -> ReplayResults:
         """Run all unfinished cells and return the results; see `Experiment.run`."""
-        return self._run(workers, progress, on_run)
+        return self._run(workers, progress, on_run, executor=executor, address=address)
 
     # The methods that `Study` requires
 
@@ -184,11 +239,11 @@ class ReplayStudy(ReplayOptions, Study[ReplayResults]):
     def _gather(
         self, done: list[Cell[ReplaySetting]], failures: tuple[Failure, ...]
     ) -> ReplayResults:
-        given = self.baseline
         runs = self._workspace.runs
         return ReplayResults.of(
             [(cell, self._stream(cell), read_experiences(runs / cell.run_id)) for cell in done],
-            baseline=format_spec(get_policy(given) if isinstance(given, str) else given),
+            pools=self._pools,
+            baseline=format_spec(self._baseline),
             failures=failures,
             folder=self.folder,
         )
@@ -209,13 +264,27 @@ class ReplayStudy(ReplayOptions, Study[ReplayResults]):
 
     @cached_property
     def _seeded_streams(self) -> dict[tuple[str, int], Stream]:
-        """The streams by name and seed."""
+        """The streams by name and seed, each with the training rows that its seed uses."""
+        return {key: drawn for key, (drawn, _) in self._drawn_streams.items()}
+
+    @cached_property
+    def _drawn_streams(self) -> dict[tuple[str, int], tuple[Stream, int]]:
+        """The streams with the rows of their seed, and how many rows these were drawn from."""
         given = self.streams if isinstance(self.streams, Mapping) else {"": self.streams}
         streams = {}
         for (name, source), seed in product(given.items(), check_seeds(self.seeds)):
-            stream = source if isinstance(source, Stream) else source(seed)
-            streams[name or stream.name, seed] = stream
+            whole = source if isinstance(source, Stream) else source(seed)
+            drawn = whole.subsampled(self.pool_share, seed)
+            streams[name or whole.name, seed] = drawn, whole.n_learned
         return streams
+
+    @property
+    def _pools(self) -> dict[str, Pools]:
+        """The training rows of the seeds, by stream."""
+        found: dict[str, list[tuple[str, int, int]]] = {}
+        for (name, _), (drawn, of) in self._drawn_streams.items():
+            found.setdefault(name, []).append((drawn.digest, drawn.n_learned, of))
+        return {name: Pools.of(self.pool_share, pools) for name, pools in found.items()}
 
     def _stream(self, cell: Cell[ReplaySetting]) -> Stream:
         return self._seeded_streams[cell.setting.stream, cell.seed]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,20 +12,32 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from .._html import result_html
 from ..continual import METRICS, Stream, accuracy_matrix, continual_metrics
 from .cells import Cell, ReplaySetting
-from .formatting import format_comparison, format_interval, format_runs, format_test
+from .formatting import (
+    format_comparison,
+    format_detectable,
+    format_interval,
+    format_runs,
+    format_stream_pools,
+    format_test,
+)
+from .problems import Pools
 from .statistics import (
     LEAST_RUNS,
     Comparison,
     Interval,
     correct,
     count_runs,
+    detectable_difference,
     mean_interval,
     paired_comparison,
     prefix_runs,
 )
 from .study import Failure, write_tables
+from .summary import ends, number
+from .tables import Table, Tabular
 
 __all__ = ["ReplayResults", "ReplayRow", "ReplaySummary"]
 
@@ -55,41 +67,84 @@ class ReplayRow:
 
 
 @dataclass(frozen=True)
-class ReplaySummary:
+class ReplaySummary(Tabular):
     """The rows of all streams and heads; ``str`` gives a table."""
 
     rows: tuple[ReplayRow, ...]
     metrics: tuple[str, ...]
     baseline: str
+    pools: Mapping[str, Pools] = field(default_factory=dict)
+    """The training rows of the seeds, by stream."""
 
     def __str__(self) -> str:
-        keys = dict.fromkeys((row.setting.stream, row.setting.head) for row in self.rows)
-        return "\n\n".join(self._table(*key) for key in keys)
+        return "\n\n".join(map(str, self.tables()))
 
-    def _table(self, stream: str, head: str) -> str:
+    def tables(self) -> list[Table]:
+        """Return a table for each stream and head."""
+        keys = dict.fromkeys((row.setting.stream, row.setting.head) for row in self.rows)
+        return [self._table(*key) for key in keys]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return a dictionary of JSON types for each row."""
+        return [self._json(row) for row in self.rows]
+
+    def tests(self, stream: str, metric: str) -> int:
+        """Return the number of tested comparisons of a stream and a metric, at least 1."""
+        compared = [row.comparisons[metric] for row in self.rows if row.setting.stream == stream]
+        return max(sum(each is not None and each.reason is None for each in compared), 1)
+
+    def _table(self, stream: str, head: str) -> Table:
         rows = [r for r in self.rows if (r.setting.stream, r.setting.head) == (stream, head)]
-        heads = ["", "distinct runs", *self.metrics, f"against {self.baseline}", "p"]
-        cells = [heads, *map(self._cells, rows)]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        settings = (row.setting for row in rows)
+        only = all(each.method == "replay" or each.is_reference for each in settings)
+        first = "policy" if only else "method"
+        heads = (first, "distinct runs", *self.metrics, f"against {self.baseline}", "p (Holm)")
         seeds = max(row.seeds for row in rows)
         lines = [f"{stream}; {head}; {seeds} seed{'s' if seeds > 1 else ''}"]
-        for line in cells:
-            padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-            lines.append("  ".join(padded).rstrip())
-        return "\n".join(lines)
+        if stream in self.pools:
+            lines.append(format_stream_pools(self.pools[stream]))
+        detectable = format_detectable(row.comparisons[self.metrics[0]] for row in rows)
+        below = (f"{self.metrics[0]}: {detectable}",) if detectable else ()
+        return Table(tuple(lines), heads, tuple(map(self._cells, rows)), below)
 
-    def _cells(self, row: ReplayRow) -> list[str]:
+    def _cells(self, row: ReplayRow) -> tuple[str, ...]:
         found = row.comparisons[self.metrics[0]]
         star = " *" if found is not None and found.significant() else ""
         runs = format_runs(row.distinct_runs, row.seeds)
         means = (format_interval(row.metrics[name]) for name in self.metrics)
-        return [
+        return (
             row.setting.learned,
             runs,
             *means,
             format_comparison(found),
             format_test(found) + star,
-        ]
+        )
+
+    def _json(self, row: ReplayRow) -> dict[str, Any]:
+        return {
+            **vars(row.setting),
+            "seeds": row.seeds,
+            "distinct_runs": row.distinct_runs,
+            "metrics": {
+                name: {"mean": number(found.estimate), "ci": ends(found)}
+                for name, found in row.metrics.items()
+            },
+            "against_baseline": {
+                name: None
+                if found is None
+                else {
+                    "difference": number(found.difference),
+                    "ci": ends(found),
+                    "p_value": number(found.p),
+                    "p_reason": found.reason,
+                    "significant": found.significant(),
+                    "detectable_difference": number(
+                        detectable_difference(found, tests=self.tests(row.setting.stream, name))
+                    ),
+                }
+                for name, found in row.comparisons.items()
+            },
+        }
 
 
 @dataclass(frozen=True)
@@ -112,9 +167,11 @@ class ReplayResults:
     experiences
         The names of the experiences of each stream; empty if they differ between seeds.
     never_learned
-        Classes that are tested but never learned, by stream.
+        Classes that are tested and, for at least one seed, never learned, by stream.
     left_out
         Minimum and maximum over the seeds of `Stream.copies_left_out`, by stream.
+    pools
+        The training rows of the seeds, by stream.
     failures, folder
         See `Results`.
     """
@@ -129,6 +186,7 @@ class ReplayResults:
     failures: tuple[Failure, ...] = ()
     folder: Path | None = None
     left_out: dict[str, tuple[int, int]] = field(default_factory=dict)
+    pools: Mapping[str, Pools] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -137,7 +195,8 @@ class ReplayResults:
         *,
         baseline: str,
         failures: tuple[Failure, ...],
-        folder: Path,
+        folder: Path | None,
+        pools: Mapping[str, Pools],
     ) -> ReplayResults:
         """Return the results; `done` has each finished cell with its stream and its experiences."""
         rows: list[dict[str, Any]] = []
@@ -145,6 +204,7 @@ class ReplayResults:
         names: dict[str, set[tuple[str, ...]]] = {}
         for cell, stream, records in done:
             run = {**vars(cell.setting), "seed": cell.seed, "run_id": cell.run_id}
+            run |= {"pool_share": pools[cell.setting.stream].share, "pool_size": stream.n_learned}
             rows += [{**run, **{name: each[name] for name in _RECORD}} for each in records]
             accuracies = ((each["experience"], each["accuracies"]) for each in records)
             matrix = accuracy_matrix(accuracies, len(stream))
@@ -165,14 +225,11 @@ class ReplayResults:
             experiences={
                 name: found.pop() if len(found) == 1 else () for name, found in names.items()
             },
-            never_learned={
-                name: stream.never_learned
-                for name, stream in streams.items()
-                if stream.never_learned
-            },
+            never_learned=_never_learned(done),
             failures=failures,
             folder=folder,
             left_out={name: (min(found), max(found)) for name, found in counts.items()},
+            pools=pools,
         )
 
     @cached_property
@@ -240,7 +297,30 @@ class ReplayResults:
                     },
                 )
             )
-        return ReplaySummary(tuple(_corrected(rows, names)), names, self.baseline)
+        return ReplaySummary(tuple(_corrected(rows, names)), names, self.baseline, self.pools)
+
+    def _repr_html_(self) -> str:
+        shown = ["gem_accuracy", "clear_next_domain", "forgetting_last"]
+        values = self._values(shown)
+        rows = [
+            (
+                f"{setting.stream}; {setting.head}",
+                setting.learned,
+                len(of_seeds),
+                *(float(np.mean([each[name] for each in of_seeds.values()])) for name in shown),
+            )
+            for setting, of_seeds in values.items()
+        ]
+        facts = [
+            ("runs", self.metrics.num_rows),
+            ("failures", len(self.failures)),
+            ("folder", None if self.folder is None else str(self.folder)),
+            ("statistics", "results.summary(), plot_replay(results)"),
+        ]
+        headings = [
+            "stream and head", "method", "seeds", "final accuracy", "next experience", "forgetting",
+        ]  # fmt: skip
+        return result_html("Results of a replay study", facts, headings, rows, n_rows=len(rows))
 
     def write(self) -> None:
         """Write the tables to `folder`, each whole or not at all."""
@@ -290,13 +370,28 @@ class ReplayResults:
 
     def _against(self, setting: ReplaySetting) -> ReplaySetting | None:
         """Return the baseline of a setting; None for the baseline itself."""
-        if setting.policy == self.baseline:
+        if setting.is_baseline(self.baseline):
             return None
-        key = (setting.stream, self.baseline)
-        same = [each for each in self.settings if (each.stream, each.policy) == key]
+        same = [
+            each
+            for each in self.settings
+            if each.stream == setting.stream and each.is_baseline(self.baseline)
+        ]
         own_head = [each for each in same if each.head == setting.head]
         own_size = [each for each in own_head if each.retain == setting.retain] or own_head
         return own_size[-1] if own_size else None
+
+
+def _never_learned(
+    done: Sequence[tuple[Cell[ReplaySetting], Stream, Sequence[dict[str, Any]]]],
+) -> dict[str, list[Any]]:
+    """Return the classes that are tested and, for at least one seed, never learned, by stream."""
+    streams = {(cell.setting.stream, cell.seed): stream for cell, stream, _ in done}
+    found: dict[str, dict[Any, None]] = {}
+    for (name, _), stream in streams.items():
+        if stream.never_learned:
+            found.setdefault(name, {}).update(dict.fromkeys(stream.never_learned))
+    return {name: list(labels) for name, labels in found.items()}
 
 
 def limits_of(metric: str) -> tuple[float, float]:
@@ -321,7 +416,12 @@ def _corrected(rows: list[ReplayRow], names: Sequence[str]) -> list[ReplayRow]:
 
 _SETTING = ("stream", "head", "method", "policy", "retain")
 _RECORD = ("experience", "name", "learned", "replayed", "kept", "labelled", "accuracies")
-_CELL = [*(pa.field(name, pa.string()) for name in _SETTING), pa.field("seed", pa.int64())]
+_CELL = [
+    *(pa.field(name, pa.string()) for name in _SETTING),
+    pa.field("seed", pa.int64()),
+    pa.field("pool_share", pa.float64()),
+    pa.field("pool_size", pa.int64()),
+]
 _ROWS = pa.schema(
     [
         *_CELL,

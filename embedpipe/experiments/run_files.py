@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,14 @@ __all__ = [
     "Stored",
     "count_experiences",
     "mark_ended",
+    "picks_digests",
     "read_experiences",
     "read_rounds",
     "stored_of",
 ]
 
-ROUNDS, ENDED, EXPERIENCES = "rounds.parquet", "ended.json", "experiences.parquet"
+ROUNDS, PICKS, ENDED = "rounds.parquet", "picks.parquet", "ended.json"
+EXPERIENCES = "experiences.parquet"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,21 @@ def mark_ended(folder: Path, rounds: int) -> None:
 def read_rounds(folder: Path, rounds: int) -> list[dict[str, Any]]:
     """Return the rounds of a run up to round `rounds`, oldest first; empty if there is no run."""
     return _read(folder, ROUNDS)[: rounds + 1]
+
+
+def picks_digests(folder: Path, data: str) -> dict[int, str]:
+    """Return a digest of the picks of each round, equal for equal images in any order.
+
+    `data` distinguishes matrices whose rows have no item ids.
+    """
+    picked: dict[int, list[str]] = {}
+    for pick in _read(folder, PICKS):
+        name = f"{data} {pick['row']}" if pick["id"] is None else pick["id"]
+        picked.setdefault(pick["round"], []).append(name)
+    return {
+        number: hashlib.sha256(json.dumps(sorted(names)).encode()).hexdigest()[:16]
+        for number, names in picked.items()
+    }
 
 
 def count_experiences(folder: Path) -> int:

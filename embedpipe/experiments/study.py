@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
 
 from .._files import read_parquet, write_parquet
+from .._options import EXECUTORS
+from .._ray import explained_errors, joined_cluster
 from .._text import in_words
 from .._workspace import Workspace
-from ..errors import RunError
+from ..errors import RunError, UsageError
 from .cells import Cell
-from .workers import Done, Failed, ProgressUpdate, Work, run_tasks, worker_count
+from .ray_workers import RayWorkerPool, cluster_cpus
+from .workers import (
+    Done,
+    Failed,
+    MakePool,
+    ProgressUpdate,
+    Work,
+    WorkerPool,
+    run_tasks,
+    worker_count,
+)
 
 __all__ = [
     "Clock",
@@ -182,6 +195,7 @@ class Study(ABC, Generic[R]):
     """
 
     name: str | None
+    pool_share: float
     workspace: str | Path | Workspace | None
 
     # Methods that a subclass defines
@@ -239,12 +253,41 @@ class Study(ABC, Generic[R]):
         progress: OnProgress | None,
         on_run: OnRun | None,
         on_update: Callable[[Cell[Any], int], None] = lambda cell, number: None,
+        executor: str = "local",
+        address: str | None = None,
     ) -> R:
         """Run unfinished cells; call `on_update` for each new round or experience."""
-        count = worker_count(workers)
+        with self._workers(workers, executor, address) as (count, make_pool):
+            return self._run_on(count, make_pool, progress, on_run, on_update)
+
+    @contextlib.contextmanager
+    def _workers(
+        self, workers: int | None, executor: str, address: str | None
+    ) -> Iterator[tuple[int, MakePool]]:
+        """Yield the number of workers, and the function that starts them."""
+        if executor not in EXECUTORS:
+            raise UsageError(f"unknown executor {executor!r}: use {' or '.join(EXECUTORS)}.")
+        if executor == "local":
+            yield worker_count(workers), WorkerPool
+            return
+        if workers == 0:
+            raise UsageError("workers is 0: the executor ray needs at least 1 worker.")
+        with joined_cluster(address) as ray, explained_errors(ray):
+            yield workers or cluster_cpus(ray), partial(RayWorkerPool, ray, self._workspace.root)
+
+    def _run_on(
+        self,
+        count: int,
+        make_pool: MakePool,
+        progress: OnProgress | None,
+        on_run: OnRun | None,
+        on_update: Callable[[Cell[Any], int], None],
+    ) -> R:
         runs = list({cell.run_id: cell for cell in self.cells()}.values())
         if self.name is not None:
-            _check_owner(self.folder, {cell.run_id for cell in runs}, self._last_round)
+            _check_owner(
+                self.folder, {cell.run_id for cell in runs}, self._last_round, self.pool_share
+            )
         extents = {cell: self._extent(cell) for cell in runs}
         tasks = self._tasks([cell for cell in runs if not extents[cell].is_whole])
         clock = Clock({cell: (each.done, each.of) for cell, each in extents.items()}, count)
@@ -263,7 +306,12 @@ class Study(ABC, Generic[R]):
                 finished(cell)
         failures: list[Failure] = []
         for event in run_tasks(
-            tasks, self._work, min(count, len(tasks)), self._shared, lambda task: task.prepare()
+            tasks,
+            self._work,
+            min(count, len(tasks)),
+            self._shared,
+            lambda task: task.prepare(),
+            make_pool,
         ):
             task = event.task
             if isinstance(event, Failed):
@@ -306,7 +354,7 @@ class Study(ABC, Generic[R]):
         return "-".join([*dict.fromkeys(self._data_names), digest])
 
 
-def _check_owner(folder: Path, runs: Collection[str], last: int | None) -> None:
+def _check_owner(folder: Path, runs: Collection[str], last: int | None, pool_share: float) -> None:
     """Raise an error if new results would remove runs or rounds from the results of a folder."""
     path = folder / "results.parquet"
     if not path.exists():
@@ -323,15 +371,30 @@ def _check_owner(folder: Path, runs: Collection[str], last: int | None) -> None:
         ) from error
     others = sorted(stored - set(runs))
     if others:
+        why, way_out = "", advice
+        share = _pool_share(table)
+        if share != pool_share:
+            why = (
+                f". Their pools have {100 * share:g} % of the training images, and the pools of "
+                f"this grid {100 * pool_share:g} %"
+            )
+            way_out = f"{advice}, or use --pool-share {share:g}"
         raise RunError(
             f"the experiment {folder.name!r} holds {len(others)} runs that are not in this grid, "
-            f"such as {others[0]}: {advice}."
+            f"such as {others[0]}{why}: {way_out}."
         )
     if last is not None and max(rounds, default=0) > last:
         raise RunError(
             f"the experiment {folder.name!r} has {max(rounds)} rounds, more than the {last} of "
             f"this grid: {advice}."
         )
+
+
+def _pool_share(table: pa.Table) -> float:
+    """Return the pool share of stored results; results without this column have whole pools."""
+    if "pool_share" not in table.schema.names or not table.num_rows:
+        return 1.0
+    return float(table.column("pool_share")[0].as_py())
 
 
 def write_tables(folder: Path | None, tables: Mapping[str, pa.Table]) -> None:

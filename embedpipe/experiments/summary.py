@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._deprecated import old_attribute
 from ..errors import UsageError
@@ -14,26 +14,42 @@ from .curves import Curves
 from .formatting import (
     LEFT_OUT,
     format_comparison,
+    format_ends,
+    format_expected,
     format_gap,
     format_interval,
     format_labels,
+    format_pools,
     format_range,
     format_runs,
+    format_target,
     format_test,
 )
+from .problems import Pools
 from .statistics import (
     Comparison,
+    CrossedIntervals,
     Interval,
     LabelsToTarget,
     RoundComparison,
     WinsTiesLosses,
+    detectable_difference,
     mean_interval,
 )
+from .tables import Table, Tabular
 
-__all__ = ["SHARE", "Group", "Row", "Summary", "bands", "check_target", "ends", "number"]
+__all__ = ["SHARE", "Group", "OnRest", "Row", "Summary", "bands", "check_target", "ends", "number"]
 
 SHARE = (0.0, 1.0)
 """Minimum and maximum of an accuracy."""
+
+
+class OnRest(NamedTuple):
+    """The accuracy on the images of the pool without a label, as means over the seeds."""
+
+    expected: float
+    """The estimate, which does not use the labels of these images."""
+    measured: float
 
 
 @dataclass(frozen=True)
@@ -58,8 +74,21 @@ class Row:
     """Difference of the areas by seed, with p-values corrected for all rows of the group."""
     rounds: RoundComparison | None
     """Difference of the accuracies by round; tested only if `comparison` is significant."""
+    expected: OnRest | None
+    """Accuracy on the unlabelled images after the last round; None if it was not estimated."""
     gap_closed: float | None
     """Part of the gap from the lower to the upper baseline, in percent; None if unknown."""
+    aubc_crossed: CrossedIntervals | None = None
+    """Intervals of the area over test images, and over both seeds and test images."""
+    comparison_crossed: CrossedIntervals | None = None
+    """Intervals of the difference over test images, and over both seeds and test images."""
+
+    @property
+    def verdict(self) -> str:
+        """``"above"`` or ``"below"`` the baseline if the areas differ significantly, else empty."""
+        if self.comparison is None or not self.comparison.significant():
+            return ""
+        return "above" if self.comparison.difference > 0 else "below"
 
     def to_json(self, group: Group) -> dict[str, Any]:
         """Return a row as JSON, with the keys of the ``--json`` output."""
@@ -75,6 +104,7 @@ class Row:
             "distinct_runs": self.distinct_runs,
             "aubc_mean": number(self.aubc.estimate),
             "aubc_ci": ends(self.aubc),
+            **_ends_crossed("aubc_ci", self.aubc_crossed),
             "accuracy_at": {str(b): number(each.estimate) for b, each in self.at.items()},
             "target": number(group.target),
             "labels_to_target": None if self.labels is None else self.labels.median,
@@ -85,14 +115,43 @@ class Row:
             "baseline": None if self.against is None else self.against.chosen_by,
             "difference": None if comparison is None else number(comparison.difference),
             "difference_ci": ends(comparison),
+            "detectable_difference": None
+            if comparison is None
+            else number(detectable_difference(comparison, tests=group.tests)),
+            **_ends_crossed("difference_ci", self.comparison_crossed),
+            "test_images": group.tested,
+            "test_images_reason": group.untested,
             "p_value": None if comparison is None else number(comparison.p),
             "p_reason": None if comparison is None else comparison.reason,
             "p_uncorrected": None if comparison is None else number(comparison.p_t),
             "p_signed_rank": None if comparison is None else number(comparison.p_wilcoxon),
             "gap_closed": number(self.gap_closed),
+            "expected_accuracy": None if self.expected is None else number(self.expected.expected),
+            "rest_accuracy": None if self.expected is None else number(self.expected.measured),
             "floor": number(group.lower_baseline),
             "bound": number(group.upper_baseline),
+            "oracle_ceiling": None if group.ceiling is None else group.ceiling.reference(),
+            "pool_share": None if group.pools is None else group.pools.share,
+            "pool_size": None if group.pools is None else group.pools.sizes[1],
+            "chosen_for": None
+            if group.pools is None or group.pools.target is None
+            else {
+                "name": group.pools.target.name,
+                "items": group.pools.target.items,
+                "test_images": group.pools.target.test_items,
+            },
             "copies_left_out": None if group.left_out is None else group.left_out[1],
+        }
+
+    def reference(self) -> dict[str, Any]:
+        """Return the accuracies of the oracle ceiling as JSON."""
+        return {
+            "seeds": self.seeds,
+            "distinct_runs": self.distinct_runs,
+            "aubc_mean": number(self.aubc.estimate),
+            "aubc_ci": ends(self.aubc),
+            "accuracy_at": {str(b): number(each.estimate) for b, each in self.at.items()},
+            "labels_to_target": None if self.labels is None else self.labels.median,
         }
 
 
@@ -103,6 +162,7 @@ class Group:
     rows: tuple[Row, ...]
     """Largest area first."""
     curves: Mapping[Setting, Curves] = field(repr=False)
+    """The curves of the rows and of the oracle ceiling."""
     budgets: tuple[int, ...]
     """Numbers of labels at which accuracies are shown."""
     upper_baseline: float | None
@@ -114,13 +174,35 @@ class Group:
     left_out: tuple[int, int] | None = None
     """Number of copies of test images, which are not candidates: the minimum and the maximum over
     the seeds; None if unknown."""
+    pools: Pools | None = None
+    """The pools of the seeds; None if unknown."""
+    pairs: Mapping[tuple[Setting, Setting], Comparison] = field(default_factory=dict, repr=False)
+    """Comparisons between the settings above their baseline, with corrected p-values."""
+    tested: int | None = None
+    """Number of test images; None if the predictions of single test images are unknown."""
+    untested: str | None = None
+    """Reason why there are no intervals over test images."""
+    ceiling: Row | None = None
+    """The oracle ceiling, which uses true labels: a reference that is in no test and no ranking.
+    None if it was not run."""
     bound = old_attribute("bound", "upper_baseline")
     floor = old_attribute("floor", "lower_baseline")
+
+    @property
+    def tests(self) -> int:
+        """Number of tested comparisons, at least 1."""
+        compared = [row.comparison for row in self.rows if row.comparison is not None]
+        return max(sum(each.reason is None for each in compared), 1)
 
     @property
     def title(self) -> str:
         """Dataset, backbone, head and mode as text."""
         return self.rows[0].setting.where
+
+    @property
+    def draws(self) -> str:
+        """The source of chance besides the test images: ``"pools"``, or ``"seeds"`` of one pool."""
+        return "seeds" if self.pools is None or self.pools.are_equal else "pools"
 
     def band(self, setting: Setting) -> list[Interval]:
         """Return the mean over the seeds and its interval for each round."""
@@ -128,7 +210,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Summary(Tabular):
     """The statistics of an experiment; ``str`` gives tables."""
 
     groups: tuple[Group, ...]
@@ -137,6 +219,8 @@ class Summary:
     """Target as a share of the accuracy with all labels; None if the target is an accuracy."""
     matrices: Mapping[tuple[str, str], WinsTiesLosses] = field(default_factory=dict)
     """Wins between strategies over several datasets, by head and mode."""
+    headline: tuple[str, str] = ("", "")
+    """The result in one sentence, which depends on the tests; and the sentences below it."""
 
     @property
     def rows(self) -> list[Row]:
@@ -147,9 +231,15 @@ class Summary:
         """Return a dictionary of JSON types for each row."""
         return [row.to_json(group) for group in self.groups for row in group.rows]
 
+    def tables(self) -> list[Table]:
+        """Return the tables of all groups, and the matrices of wins."""
+        groups = (table for each in self.groups for table in _group_tables(each, self.share))
+        return [*groups, *(_matrix_table(key, each) for key, each in self.matrices.items())]
+
     def __str__(self) -> str:
-        parts = [_group_text(group, self.share) for group in self.groups]
-        parts += [_matrix_text(key, each) for key, each in self.matrices.items()]
+        parts = [_headline_text(self.headline)] if self.groups else []
+        parts += ["\n".join(map(str, _group_tables(each, self.share))) for each in self.groups]
+        parts += [str(_matrix_table(key, each)) for key, each in self.matrices.items()]
         return "\n\n".join(parts)
 
 
@@ -183,14 +273,25 @@ def ends(interval: Interval | Comparison | None) -> list[float | None] | None:
     return [number(interval.low), number(interval.high)]
 
 
-# As text for the terminal
+def _ends_crossed(name: str, found: CrossedIntervals | None) -> dict[str, Any]:
+    return {
+        f"{name}_test_images": None if found is None else ends(found.over_items),
+        f"{name}_both": None if found is None else ends(found.over_both),
+    }
 
 
-def _group_text(group: Group, share: float | None) -> str:
+# As tables
+
+
+def _group_tables(group: Group, share: float | None) -> list[Table]:
     first = group.curves[group.rows[0].setting]
     budgets = first.budgets
     seeds = max(row.seeds for row in group.rows)
     lines = [f"{group.title}; {seeds} seeds, {budgets[0]:,.0f} to {budgets[-1]:,.0f} labels"]
+    if group.pools is not None:
+        lines.append(format_pools(group.pools))
+        if group.pools.target is not None:
+            lines.append(f"chosen for: {format_target(group.pools.target)}")
     facts = []
     if group.upper_baseline is not None:
         facts.append(f"upper baseline (all labels) {group.upper_baseline:.3f}")
@@ -204,26 +305,53 @@ def _group_text(group: Group, share: float | None) -> str:
     lines.append(", ".join(facts))
     heads = ["strategy", "area [95 % interval]", f"at {group.budgets[-1]:,}", "distinct runs"]
     heads += ["against the baseline", "p (Holm)", "gap closed", "labels to target"]
-    table = [heads, *([*_row_cells(row, group)] for row in group.rows)]
-    return "\n".join([*lines, *_aligned(table)])
+    heads += ["expected (measured) on the rest"]
+    shown = group.rows if group.ceiling is None else (*group.rows, group.ceiling)
+    cells = tuple(_row_cells(row, group) for row in shown)
+    tables = [Table(tuple(lines), tuple(heads), cells)]
+    crossed = tuple(_crossed_cells(row) for row in group.rows if row.against is not None)
+    if group.tested is not None and crossed:
+        over = f"over {group.tested:,} test images"
+        heads = ["difference from the baseline", f"over {group.draws}", over, "over both"]
+        tables.append(Table((), tuple(heads), crossed))
+    return tables
 
 
-def _row_cells(row: Row, group: Group) -> Sequence[str]:
+def _headline_text(found: tuple[str, str]) -> str:
+    result, sentences = found
+    return f"{result}.\n{sentences}".rstrip()
+
+
+def _crossed_cells(row: Row) -> tuple[str, ...]:
+    crossed = row.comparison_crossed
+    return (
+        row.setting.chosen_by,
+        format_comparison(row.comparison),
+        format_ends(None if crossed is None else crossed.over_items, signed=True),
+        format_ends(None if crossed is None else crossed.over_both, signed=True),
+    )
+
+
+def _row_cells(row: Row, group: Group) -> tuple[str, ...]:
     last = group.curves[row.setting].budgets[-1]
     final = row.at[group.budgets[-1]].estimate
+    against = format_comparison(row.comparison)
+    if row.against is None:
+        against = "no strategy" if row.setting.is_ceiling else "baseline"
     return (
         row.setting.chosen_by,
         format_interval(row.aubc),
         LEFT_OUT if math.isnan(final) else f"{final:.3f}",
         format_runs(row.distinct_runs, row.seeds),
-        "baseline" if row.against is None else format_comparison(row.comparison),
+        against,
         format_test(row.comparison),
         format_gap(row.gap_closed),
         format_labels(row.labels, last),
+        format_expected(row.expected),
     )
 
 
-def _matrix_text(key: tuple[str, str], matrix: WinsTiesLosses) -> str:
+def _matrix_table(key: tuple[str, str], matrix: WinsTiesLosses) -> Table:
     lines = [
         f"{key[0]}, {key[1]}: number of datasets where the row is significantly better "
         "than the column"
@@ -231,26 +359,14 @@ def _matrix_text(key: tuple[str, str], matrix: WinsTiesLosses) -> str:
     untested = int(matrix.untested.sum()) // 2
     if untested:
         lines.append(f"not tested (too few distinct runs): {untested} comparisons")
-    heads = ["", *(str(number) for number in range(1, len(matrix.strategies) + 1)), "mean rank"]
-    table = [heads]
+    heads = ("", *(str(number) for number in range(1, len(matrix.strategies) + 1)), "mean rank")
+    rows = []
     for at, name in enumerate(matrix.strategies):
         wins = [
             "·" if at == other else str(matrix.wins[at, other])
             for other in range(len(matrix.strategies))
         ]
         rank = matrix.ranks[at]
-        table.append([f"{at + 1} {name}", *wins, LEFT_OUT if math.isnan(rank) else f"{rank:.1f}"])
-    return "\n".join([*lines, *_aligned(table)])
-
-
-def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Return aligned lines: the first column to the left, the other columns to the right."""
-    widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
-    return [
-        "  "
-        + "   ".join(
-            cell.ljust(width) if at == 0 else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]
+        text = LEFT_OUT if math.isnan(rank) else f"{rank:.1f}"
+        rows.append((f"{at + 1} {name}", *wins, text))
+    return Table(tuple(lines), heads, tuple(rows))

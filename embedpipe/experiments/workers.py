@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from joblib.externals.loky import Future, ProcessPoolExecutor
 from joblib.externals.loky.backend import get_context
@@ -25,9 +25,25 @@ from .._registry import (
     imported_extensions,
     script_entries,
 )
+from .._threads import available_cpus
 from ..errors import EmbedpipeError, RunError, UsageError
 
-__all__ = ["Done", "Event", "Failed", "ProgressUpdate", "Work", "run_tasks", "worker_count"]
+__all__ = [
+    "EVENTS",
+    "THREADS",
+    "Done",
+    "Event",
+    "Failed",
+    "MakePool",
+    "ProgressUpdate",
+    "Work",
+    "WorkerPool",
+    "can_be_sent",
+    "cannot_be_sent",
+    "run_tasks",
+    "steps_of",
+    "worker_count",
+]
 
 T = TypeVar("T")
 
@@ -80,17 +96,19 @@ def run_tasks(
     workers: int,
     shared: Any = None,
     prepare: Callable[[T], Any] = lambda task: task,
+    make_pool: MakePool | None = None,
 ) -> Iterator[Event[T]]:
     """Run tasks in worker processes (with ``workers=0`` in this process) and yield their events."""
     # An error or a killed worker fails one task; the other tasks continue. Workers end with this
-    # process, or when this generator is closed. `prepare` makes the argument of `work`.
+    # process, or when this generator is closed. `prepare` makes the argument of `work`. The workers
+    # are those of `make_pool`, or else processes of this machine.
     if not workers:
         for task in tasks:
-            for kind, *values in _steps(work, shared, prepare(task)):
-                yield _EVENTS[kind](task, *values)
+            for kind, *values in steps_of(work, shared, prepare(task)):
+                yield EVENTS[kind](task, *values)
         return
     waiting = deque(tasks)
-    pool = WorkerPool(work, workers, shared)
+    pool = (make_pool or WorkerPool)(work, workers, shared)
     try:
         while waiting or pool.busy:
             while waiting and pool.idle:
@@ -104,13 +122,35 @@ def run_tasks(
         pool.shutdown()
 
 
+class Pool(Protocol):
+    """Workers that run one task at a time each."""
+
+    idle: list[int]
+    """Numbers of the workers without a task."""
+    busy: dict[int, Any]
+    """The task of each busy worker."""
+
+    def submit(self, task: Any, prepared: Any) -> Failed[Any] | None:
+        """Send a task to an idle worker; return the failure if it cannot be sent."""
+
+    def poll(self) -> Iterator[Event[Any]]:
+        """Wait for a message and yield its event, if any."""
+
+    def shutdown(self) -> None:
+        """End all workers, including busy workers."""
+
+
+MakePool = Callable[[Work, int, Any], Pool]
+"""Function of the work, the number of workers and the shared data."""
+
+
 class WorkerPool:
     """Worker processes, each with its own `loky` executor: a killed worker fails only its task."""
 
     def __init__(self, work: Work, count: int, shared: Any) -> None:
         self._work = work
         self._extensions = imported_extensions()
-        entries = [entry for entry in script_entries() if _can_be_sent(entry)]
+        entries = [entry for entry in script_entries() if can_be_sent(entry, dumps)]
         self._shared = bytes(dumps((shared, entries)))
         context = get_context("loky")
         # All workers write to one pipe. Short messages are written as a whole, so they do not mix.
@@ -128,7 +168,7 @@ class WorkerPool:
         try:
             packed = bytes(dumps((self._work, prepared)))
         except Exception as error:  # noqa: BLE001  pickling raises anything
-            return Failed(task, _cannot_be_sent(error), traceback.format_exc())
+            return Failed(task, cannot_be_sent(error), traceback.format_exc())
         number = self.idle.pop()
         if number not in self._executors:
             self._executors[number] = ProcessPoolExecutor(
@@ -157,7 +197,7 @@ class WorkerPool:
             error = future.exception()
             if error is None:
                 outcome, *values = future.result()
-                yield _EVENTS[outcome](task, *values)
+                yield EVENTS[outcome](task, *values)
             else:
                 yield self._lost(number, task, error)
 
@@ -197,10 +237,10 @@ def _how(error: BaseException) -> str:
     return f"exit status {status[1]}" if status else type(error).__name__
 
 
-_EVENTS: dict[str, type[Any]] = {"update": ProgressUpdate, "done": Done, "failed": Failed}
+EVENTS: dict[str, type[Any]] = {"update": ProgressUpdate, "done": Done, "failed": Failed}
 
 
-def _steps(work: Work, shared: Any, task: Any) -> Iterator[tuple[Any, ...]]:
+def steps_of(work: Work, shared: Any, task: Any) -> Iterator[tuple[Any, ...]]:
     """Run a task and yield its updates and its end, as arguments of the events."""
     running = work(shared, task)
     while True:
@@ -218,7 +258,8 @@ def _steps(work: Work, shared: Any, task: Any) -> Iterator[tuple[Any, ...]]:
             return
 
 
-def _can_be_sent(entry: Any) -> bool:
+def can_be_sent(entry: Any, dumps: Callable[[Any], object]) -> bool:
+    """Return whether an object can be pickled by a function."""
     try:
         dumps(entry)
     except Exception:  # noqa: BLE001  pickling raises anything
@@ -226,7 +267,8 @@ def _can_be_sent(entry: Any) -> bool:
     return True
 
 
-def _cannot_be_sent(error: Exception) -> str:
+def cannot_be_sent(error: Exception) -> str:
+    """Return the failure of a task that cannot be pickled or unpickled."""
     return (
         f"it cannot be sent to a worker process ({type(error).__name__}: {error}): use workers=0."
     )
@@ -248,9 +290,7 @@ def _interrupts_blocked() -> Iterator[None]:
 def worker_count(wanted: int | None) -> int:
     """Return the number of workers: by default one for each processor that this process can use."""
     if wanted is None:
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        return available_cpus()
     if wanted < 0:
         raise UsageError(f"workers is {wanted}: give 0 (no worker process) or more.")
     return wanted
@@ -286,8 +326,8 @@ def _run_task(number: int, packed: bytes) -> tuple[Any, ...]:
             _process["shared"], entries = pickle.loads(_process["shared"])
             add_script_entries(entries)
     except Exception as error:  # noqa: BLE001  unpickling raises anything
-        return "failed", _cannot_be_sent(error), traceback.format_exc()
-    for step in _steps(work, _process["shared"], task):
+        return "failed", cannot_be_sent(error), traceback.format_exc()
+    for step in steps_of(work, _process["shared"], task):
         if step[0] != "update":
             return step
         _process["writer"].send((number, *step))

@@ -3,6 +3,14 @@
 from ._held_out import HeldOutPredictions as HeldOutPredictions
 from ._held_out import cross_validated_probabilities as cross_validated_probabilities
 from ._held_out import expected_calibration_error as expected_calibration_error
+from ._propagation import UnlabelledRows as UnlabelledRows
+from ._sgd import Minibatch as Minibatch
+from ._sgd import Network as Network
+from ._sgd import Training as Training
+from ._sgd import UpdateRule as UpdateRule
+from ._arrays import softmax as softmax
+from ._sgd import log_loss_gradient as log_loss_gradient
+from .auto import AutoHead as AutoHead
 from .fecam import FeCAMHead as FeCAMHead
 from .files import load_head as load_head
 from .files import save_head as save_head
@@ -18,5 +26,6 @@ from .registry import HeadRegistry as HeadRegistry
 from .registry import get_head as get_head
 from .registry import heads as heads
 from .ridge import RidgeHead as RidgeHead
+from .sgd import SGDHead as SGDHead
 from .simple import SimpleHead as SimpleHead
 from .slda import SLDAHead as SLDAHead

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._specs import check_above, check_count, check_number
 from .._threads import map_blocks
 from . import registry as _registry  # noqa: F401  `format_spec` uses the registered names
 from ._arrays import Array, Codes, Float64, check_finite, row_norms, softmax
@@ -97,6 +98,28 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.cv_accuracy_ = float(np.average(right, weights=weights))
         self._held_out = HeldOutPredictions(softmax(logits / self.temperature_), codes)
         self.cv_ece_ = expected_calibration_error(*self._held_out)
+
+
+class MinibatchHead(EmbeddingHead):
+    """A head that is trained by steps on mini-batches; `n_calls_` counts the trainings."""
+
+    epochs: int | str
+    batch_size: int
+    lr: float
+    weight_decay: float
+    seed: int | None
+    n_calls_: int
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.epochs != "auto":
+            check_count("epochs", self.epochs, alternative="'auto'")
+        check_count("batch_size", self.batch_size)
+        check_above("lr", self.lr)
+        check_number("weight_decay", self.weight_decay, least=0)
+
+    def _rng(self, purpose: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed or 0, self.n_calls_, purpose])
 
 
 class LinearHead(EmbeddingHead):

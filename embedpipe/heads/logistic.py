@@ -28,7 +28,7 @@ from ._labelled import Labelled, join_classes, read_rows, validated
 from ._logistic import SINGLE_PRECISION, fit_chosen
 from ._logistic.laplace import LaplacePosterior, draw_posterior
 from ._logistic.problem import Problem, prepare_rows
-from ._logistic.strength import N_FOLDS, Choice, HeldOut, choose_strength
+from ._logistic.strength import N_FOLDS, Choice, FoldModels, HeldOut, choose_strength
 
 SOFTEN_PRIOR = 20.0
 """Weight, in rows, of a prior for temperature 1 and against temperatures above 1."""
@@ -131,8 +131,25 @@ class LogisticHead(LinearHead):
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to (n, d) labelled rows; see `SimpleHead.fit`."""
+        self._fit_with_models(X, y, sample_weight)
+        return self
+
+    def _fit_with_models(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        keep_models: bool = False,
+    ) -> tuple[Labelled, FoldModels | None]:
+        """Fit, and return the rows of the fit and, with `keep_models`, the models of the folds.
+
+        With `keep_models`, a given `C` is cross-validated too.
+        """
         warm = self.warm_start and hasattr(self, "coef_")
-        return self._learn(X, y, sample_weight, None, warm=warm, keep=False)
+        return self._learn(
+            X, y, sample_weight, None, warm=warm, keep=False, keep_models=keep_models
+        )
 
     def partial_fit(
         self,
@@ -153,7 +170,8 @@ class LogisticHead(LinearHead):
             are mixed.
         """
         warm = hasattr(self, "coef_")
-        return self._learn(X, y, sample_weight, classes, warm=warm, keep=True)
+        self._learn(X, y, sample_weight, classes, warm=warm, keep=True)
+        return self
 
     @property
     def prior_precision(self) -> float:
@@ -244,8 +262,12 @@ class LogisticHead(LinearHead):
         *,
         warm: bool,
         keep: bool,
-    ) -> Self:
-        """Fit, from the current weights if `warm`; with `keep`, keep classes without a row."""
+        keep_models: bool = False,
+    ) -> tuple[Labelled, FoldModels | None]:
+        """Fit, from the current weights if `warm`; with `keep`, keep classes without a row.
+
+        Return the rows of the fit and, with `keep_models`, the models of the folds.
+        """
         self._check_parameters()
         rows, seen, codes, weights = read_rows(self, X, y, sample_weight, reset=not warm)
         before: tuple[NDArray[Any], ...] | None = None
@@ -266,10 +288,11 @@ class LogisticHead(LinearHead):
         # A small fit takes less time than the query of the number of threads.
         little = labelled.rows.size * len(self.classes_) < MIN_PARALLEL_COST
         with one_blas_thread() if little else nullcontext():
-            self._fit_labelled(labelled, before)
-        return self
+            return labelled, self._fit_labelled(labelled, before, keep_models=keep_models)
 
-    def _fit_labelled(self, labelled: Labelled, before: tuple[Array, ...] | None) -> None:
+    def _fit_labelled(
+        self, labelled: Labelled, before: tuple[Array, ...] | None, *, keep_models: bool
+    ) -> FoldModels | None:
         """Fit to rows from `prepare_rows`."""
         self._assess(None)
         K, d = len(labelled.classes), labelled.rows.shape[1]
@@ -278,7 +301,7 @@ class LogisticHead(LinearHead):
             self.C_ = None
             self.C_rule_ = "one class: predicted always"
             self.n_iter_, self.converged_, self.loss_ = 1, True, 0.0
-            return
+            return None
         problem, factor, start = Problem.of(labelled), binary_factor(K), None
         if before is not None:
             start = self._start(before, problem)
@@ -287,9 +310,10 @@ class LogisticHead(LinearHead):
             codes = np.searchsorted(present, problem.codes)
             problem = problem._replace(codes=codes, n_classes=len(present))
             start = None if start is None else (start[0][present], start[1][present])
-        if self.C == "auto":
+        if self.C == "auto" or keep_models:
             folds = assign_folds(labelled.digests, problem.codes, N_FOLDS)
-            choice = choose_strength(problem, folds, factor, start)
+            given = None if self.C == "auto" else float(self.C)
+            choice = choose_strength(problem, folds, factor, start, given, keep_models=keep_models)
         else:
             choice = Choice(float(self.C), "given")
         self.C_, self.C_rule_ = choice.C, choice.rule
@@ -305,6 +329,7 @@ class LogisticHead(LinearHead):
         self.intercept_ -= self.intercept_.mean()  # probabilities do not change
         self.n_iter_, self.converged_ = solution.steps, solution.converged
         self._assess(choice.held_out)
+        return choice.models
 
     def _start(self, before: tuple[Array, ...], problem: Problem) -> tuple[Array, Array]:
         """Return the weights of the last fit, for the current classes and centred rows."""

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from .._specs import check_above, check_count, check_number, check_share
+from .._specs import check_above, check_count, check_share
 from ._arrays import Array, Codes, Float64, assign_folds, losses_and_residuals
-from ._embedding_head import EmbeddingHead
+from ._embedding_head import MinibatchHead
 from ._held_out import fit_temperature
 from ._labelled import Labelled, join_classes
 from ._network import (
@@ -33,7 +33,7 @@ MIN_HELD_OUT = 20
 """Minimum rows of a held-out fold to which a temperature is fitted."""
 
 
-class MLPHead(EmbeddingHead):
+class MLPHead(MinibatchHead):
     """A network with one hidden layer, with optional Monte Carlo dropout in prediction.
 
     AdamW in PyTorch trains the network on mini-batches of centred rows that are divided by one
@@ -186,13 +186,9 @@ class MLPHead(EmbeddingHead):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.epochs != "auto":
-            check_count("epochs", self.epochs, alternative="'auto'")
-        for name in ("hidden", "batch_size", "mc_samples"):
-            check_count(name, getattr(self, name))
+        check_count("hidden", self.hidden)
+        check_count("mc_samples", self.mc_samples)
         check_share("dropout", self.dropout, zero=True)
-        check_number("weight_decay", self.weight_decay, least=0)
-        check_above("lr", self.lr)
         check_above("gamma", self.gamma)
 
     def _set_input_scale(self, batch: Labelled) -> None:
@@ -244,9 +240,6 @@ class MLPHead(EmbeddingHead):
             setattr(self, f"adam_mean_{name}_", getattr(state.mean, name))
             setattr(self, f"adam_square_{name}_", getattr(state.square, name))
         self.adam_steps_, self.adam_lr_ = state.steps, state.lr
-
-    def _rng(self, purpose: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed or 0, self.n_calls_, purpose])
 
     def _learn(
         self, batch: Labelled, codes: Codes, start: Network | None, state: AdamState | None

@@ -37,11 +37,14 @@ class Head(Protocol):
     - ``partial_fit(X, y, classes=None, sample_weight=None)``: learns from further rows.
     - ``accepts_new_classes = True``: `partial_fit` accepts new labels in any call. Other heads
       receive all classes in the first call.
+    - ``accepts_update_rule = True``: `partial_fit` accepts ``rule=``, an `UpdateRule`, which the
+      continual-learning methods such as ``ewc`` need.
     - ``exact_on_streams = True``: `partial_fit` on batches, in any order, equals one `fit` to all
       rows.
     - ``ignores_row_order = True``: `fit` gives the same head to the last bit for any order of the
       rows, and depends only on the rows and the parameters.
-    - ``uses_unlabelled = True``: `fit` accepts ``unlabelled=``, rows without labels.
+    - ``uses_unlabelled = True``: `fit` accepts ``unlabelled=``, rows without labels. With
+      ``reuses_unlabelled = True`` these can be `UnlabelledRows`, which cache their axes.
     - ``warm_start``, a parameter: `fit` starts from the last solution.
     - ``posterior(X, n_samples, rng)``: draws of the fitted head; see `LogisticHead.posterior`.
     - ``features(X)`` and ``prior_precision``: inputs and prior of a linear last layer; see
@@ -151,6 +154,11 @@ class HeadRegistry(Registry[type[Any]]):
 
 heads = named_by(HeadRegistry("head", "embedpipe.heads"))
 heads.declare(
+    "auto",
+    "embedpipe.heads.auto:AutoHead",
+    "Logistic regression that uses unlabelled rows where held-out labels show that this helps.",
+)
+heads.declare(
     "logistic",
     "embedpipe.heads.logistic:LogisticHead",
     "Multinomial logistic regression that chooses its own regularisation.",
@@ -189,6 +197,11 @@ heads.declare(
     "mlp",
     "embedpipe.heads.mlp:MLPHead",
     "A network with one hidden layer, with optional Monte Carlo dropout in prediction.",
+)
+heads.declare(
+    "sgd",
+    "embedpipe.heads.sgd:SGDHead",
+    "Softmax regression trained by mini-batch gradient descent, as in continual-learning studies.",
 )
 heads.declare(
     "label_propagation",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import threading
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks, one_blas_thread
-from .clusters import kmeans
-from .distances import ROUNDING, between, rounding_of
-from .neighbours import RANKED, Neighbours, Progress, nearest_neighbours
-from .vectors import Vectors, row_blocks, take_rows
+from .clusters import Clusters, kmeans
+from .faiss_files import (
+    BLOCK,
+    filled,
+    inner_index,
+    lists_of,
+    one_faiss_thread,
+    projected,
+    read_faiss,
+    renumber,
+    write_faiss,
+)
+from .list_search import ListSearch
+from .nearest import nearest_of
+from .neighbours import Neighbours, Progress, nearest_neighbours
+from .sketch import Projection
+from .vectors import Vectors
 
-__all__ = ["KINDS", "Approximate", "nearest_candidates"]
+__all__ = ["KINDS", "Approximate", "list_count", "nearest_candidates"]
 
 KINDS = ("ivf", "hnsw")
 """Kinds of approximate index."""
@@ -24,8 +38,8 @@ KINDS = ("ivf", "hnsw")
 LISTS = 4
 """Lists of an inverted file, as a multiple of the square root of the number of vectors."""
 
-PROBES = 64
-"""Lists that are searched for each vector."""
+PROBES = tuple(8 << step for step in range(7))
+"""Numbers of lists that a search may read for each vector, ascending."""
 
 LINKS = 16
 """Links of each vector in a graph; the lowest layer has twice this number."""
@@ -33,26 +47,22 @@ LINKS = 16
 BUILDING = 64
 """Candidates that are examined when a vector is added to the graph."""
 
-BLOCK = 1 << 16
-"""Maximum vectors that are added at once, and maximum vectors of the training sample."""
-
-CANDIDATES = 4
-"""Candidates for each requested neighbour."""
-
-MEASURED = 1 << 14
-"""Maximum vectors whose candidates are in memory at once."""
+CANDIDATES = {"ivf": 3, "hnsw": 4}
+"""Candidates for each requested neighbour; the sketches in an inverted file are more precise."""
 
 QUERIES = 1024
-"""Maximum vectors in one call of FAISS."""
+"""Vectors whose candidates are in memory at once, for each thread."""
 
 
 class Approximate:
-    """A FAISS index of the (p, m) sketches of vectors, with 8 bits per dimension.
+    """A FAISS index of vectors: their (p, m) sketches, with 8 bits per dimension.
 
     `kind` is ``"ivf"``, an inverted file (at most 140 bytes per vector), or ``"hnsw"``, a
     hierarchical graph (290 bytes). Results do not depend on the number of threads: the lists come
-    from `kmeans`, one thread adds the vectors in order, and each call of FAISS searches for a fixed
-    number of vectors.
+    from `kmeans`, one thread adds the vectors in order, and each search is for a fixed number of
+    vectors.
+
+    `file` takes vectors of the matrix, projects them, and returns rows of the matrix.
 
     References
     ----------
@@ -61,46 +71,95 @@ class Approximate:
     library", arXiv:2401.08281.
     """
 
-    def __init__(self, kind: str, sketch: NDArray[np.float32], index: Any) -> None:
-        self.kind, self.sketch, self.index = kind, sketch, index
+    def __init__(
+        self, kind: str, sketch: NDArray[np.float32], rows: NDArray[np.int64], file: Any
+    ) -> None:
+        self.kind, self.sketch, self.rows, self.file = kind, sketch, rows, file
+        self.index = inner_index(file)
 
     @classmethod
-    def build(cls, kind: str, sketch: NDArray[np.float32]) -> Approximate:
+    def build(
+        cls,
+        kind: str,
+        sketch: NDArray[np.float32],
+        rows: NDArray[np.int64],
+        projection: Projection,
+    ) -> Approximate:
         """Index the sketches; a graph of a million vectors takes about ten minutes."""
-        index = _inverted_file(sketch) if kind == "ivf" else _graph(sketch)
-        return cls(kind, sketch, index)
+        index = _inverted_file(sketch, rows) if kind == "ivf" else _graph(sketch, rows)
+        return cls(kind, sketch, rows, projected(index, projection))
 
     @classmethod
-    def read(cls, kind: str, sketch: NDArray[np.float32], path: Path) -> Approximate:
+    def read(
+        cls, kind: str, sketch: NDArray[np.float32], rows: NDArray[np.int64], path: Path
+    ) -> Approximate:
         """Read an index written by `write`."""
-        import faiss
+        return cls(kind, sketch, rows, read_faiss(path))
 
-        return cls(kind, sketch, faiss.read_index(str(path)))
+    @classmethod
+    def grown(
+        cls,
+        path: Path,
+        sketch: NDArray[np.float32],
+        rows: NDArray[np.int64],
+        kept: NDArray[np.bool_],
+        places: NDArray[np.int64],
+    ) -> Approximate:
+        """Read the inverted file of an earlier matrix, and replace some of its vectors.
+
+        The `kept` vectors are now at the positions `places`; those at other positions are new.
+        """
+        found = cls("ivf", sketch, rows, read_faiss(path))
+        new = np.ones(rows.size, dtype=np.bool_)
+        new[places] = False
+        with one_blas_thread(), one_faiss_thread():
+            renumber(found.index, kept, rows[places])
+            found.index.add_with_ids(np.ascontiguousarray(sketch[new]), rows[new])
+        found.file.ntotal = found.index.ntotal
+        return found
 
     def write(self, path: Path) -> None:
         """Write the index."""
-        import faiss
-
-        try:
-            faiss.write_index(self.index, str(path))
-        except RuntimeError as error:  # FAISS raises no other type
-            raise OSError(str(error)) from error
+        write_faiss(self.file, path)
 
     def candidates(self, points: NDArray[np.int64], count: int) -> NDArray[np.int64]:
         """Return up to `count` vectors near each of s `points`: (s, count) int64; -1 is padding."""
         if self.kind == "ivf":
-            self.index.nprobe = min(PROBES, self.index.nlist)
-        else:
-            self.index.hnsw.efSearch = count
-        found = np.empty((points.size, count), dtype=np.int64)
-
-        def work(part: slice) -> None:
-            queries = np.ascontiguousarray(self.sketch[points[part]])  # (b, m)
-            with _one_faiss_thread():
-                found[part] = self.index.search(queries, count)[1]
-
-        map_blocks(work, points.size, QUERIES)
+            return self._lists.candidates(points, count, self.index.nprobe)
+        self.index.hnsw.efSearch = count
+        with one_faiss_thread():
+            found: NDArray[np.int64] = self.index.search(self.sketch[points], count)[1]
         return found
+
+    def in_order(self, points: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Return an order of `points` in which nearby vectors follow each other."""
+        if self.kind == "ivf":
+            return self._lists.labels[points].argsort(kind="stable")
+        return np.arange(points.size)
+
+    def settings(self) -> Iterator[None]:
+        """Try the numbers of lists that a search may read, the fastest first."""
+        if self.kind == "hnsw":
+            yield
+            return
+        for probes in PROBES:
+            self.index.nprobe = min(probes, self.index.nlist)
+            yield
+            if probes >= self.index.nlist:
+                return
+
+    def lists(self) -> Clusters:
+        """Return the lists of the inverted file as a partition of the vectors."""
+        return lists_of(self.index, self.rows)
+
+    @cached_property
+    def _lists(self) -> ListSearch:
+        return ListSearch(self.sketch, self.lists())
+
+
+def list_count(p: int) -> int:
+    """Return the number of lists of an inverted file of `p` vectors."""
+    return int(np.clip(LISTS * p**0.5, 1, max(1, p // 8)))
 
 
 def nearest_candidates(
@@ -112,100 +171,70 @@ def nearest_candidates(
     progress: Progress | None = None,
 ) -> Neighbours:
     """Return the `k` nearest candidates of each of `points`, by exact distance."""
-    # Time for s points of length d: O(s·k·d) besides the searches. Memory: 32·k bytes for each of
-    # 16,384 vectors, and 16·k·d bytes per thread.
-    count = min(CANDIDATES * k + 1, rows.size)  # a search also finds the vector itself
+    # Time for s points of length d: O(s·k·d) besides the searches. Memory: 8·k bytes per point, and
+    # for each thread 1024 times 100·k bytes.
+    count = min(CANDIDATES[search.kind] * k + 1, rows.size)  # the vector itself is found too
     positions = np.zeros((points.size, k), dtype=np.int32)
     distances = np.zeros((points.size, k), dtype=np.float32)
-    for part in row_blocks(points.size, MEASURED):
-        some = points[part]  # (b,)
-        found = search.candidates(some, count)  # (b, count)
-        nearest, lengths = positions[part], distances[part]  # views
-        short = _rank(matrix, rows, some, found, nearest, lengths)
-        if short.size:
-            exact = nearest_neighbours(matrix, rows, k, some=some[short])
-            nearest[short], lengths[short] = exact.positions, exact.distances
-        if progress:
-            progress(part.stop, points.size)
+    short = np.zeros(points.size, dtype=np.bool_)
+    order = search.in_order(points)  # (s,)
+    done = Counter(points.size, progress)
+
+    def work(part: slice) -> None:
+        at = order[part]  # (b,)
+        found = search.candidates(points[at], count)  # (b, count)
+        found[found == points[at, None]] = -1
+        enough = (found >= 0).sum(axis=1) >= k
+        short[at[~enough]] = True
+        best = nearest_of(matrix, rows, points[at[enough]], found[enough], k)
+        positions[at[enough]], distances[at[enough]] = best.positions, best.distances
+        done.add(at.size)
+
+    map_blocks(work, points.size, QUERIES)
+    again = np.flatnonzero(short)
+    if again.size:
+        exact = nearest_neighbours(matrix, rows, k, some=points[again])
+        positions[again], distances[again] = exact.positions, exact.distances
     return Neighbours(positions, distances)
 
 
-def _rank(
-    matrix: Vectors,
-    rows: NDArray[np.int64],
-    points: NDArray[np.int64],
-    found: NDArray[np.int64],
-    nearest: NDArray[np.int32],
-    lengths: NDArray[np.float32],
-) -> NDArray[np.int64]:
-    """Write the nearest candidates and distances; return the (t,) points with fewer than k."""
-    # A sum of squared float32 differences has a relative error of at most `error`. Underflow adds
-    # at most `slack`. Candidates that these bounds exclude are not measured in float64.
-    k, d = nearest.shape[1], matrix.shape[1]
-    more = rounding_of(matrix)
-    error, slack = (2 * d + 40 + more.share) * ROUNDING, d * 1e-37 + more.constant
-    short = np.zeros(points.size, dtype=np.bool_)
+class Counter:
+    """Reports the progress of several threads."""
 
-    def work(part: slice) -> None:
-        for at in range(part.start, part.stop):
-            others = found[at][(found[at] >= 0) & (found[at] != points[at])]  # (c,)
-            if others.size < k:
-                short[at] = True
-                continue
-            own = rows[points[[at]]]  # (1,)
-            mine, theirs = take_rows(matrix, own), take_rows(matrix, rows[others])  # (c, d)
-            with np.errstate(over="ignore", under="ignore"):
-                gaps = theirs - mine
-                estimates = np.einsum("ij,ij->i", gaps, gaps)  # (c,)
-                limit = np.partition(estimates, k - 1)[k - 1] * (1 + 3 * error) + 3 * slack
-            some = np.flatnonzero(~(estimates > limit))
-            squared = between(matrix, rows[others[some]], own)
-            best = np.lexsort((others[some], squared))[:k]
-            nearest[at] = others[some[best]]
-            with np.errstate(over="ignore"):
-                lengths[at] = np.sqrt(squared[best])
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total, self._progress = total, progress
+        self._done, self._lock = 0, threading.Lock()
 
-    map_blocks(work, points.size, RANKED)
-    return np.flatnonzero(short)
+    def add(self, count: int) -> None:
+        """Report that `count` more units of work are finished."""
+        with self._lock:
+            self._done += count
+            if self._progress:
+                self._progress(self._done, self._total)
 
 
-def _inverted_file(sketch: NDArray[np.float32]) -> Any:
+def _inverted_file(sketch: NDArray[np.float32], rows: NDArray[np.int64]) -> Any:
     import faiss
 
     p, m = sketch.shape
-    lists = int(np.clip(LISTS * p**0.5, 1, max(1, p // 8)))
-    clusters = kmeans(sketch, lists, seed=0)
+    clusters = kmeans(sketch, list_count(p), seed=0)
     quantizer = faiss.IndexFlatL2(m)
     quantizer.add(clusters.centres)
+    lists = len(clusters.centres)
     index = faiss.IndexIVFScalarQuantizer(quantizer, m, lists, faiss.ScalarQuantizer.QT_8bit)
-    _fill(index, sketch)
-    return index
+    _train(index, sketch)
+    return filled(index, rows, sketch.__getitem__)
 
 
-def _graph(sketch: NDArray[np.float32]) -> Any:
+def _graph(sketch: NDArray[np.float32], rows: NDArray[np.int64]) -> Any:
     import faiss
 
     index: Any = faiss.index_factory(sketch.shape[1], f"HNSW{LINKS}_SQ8")
     index.hnsw.efConstruction = BUILDING
-    _fill(index, sketch)
-    return index
+    _train(index, sketch)
+    return filled(index, rows, sketch.__getitem__)
 
 
-def _fill(index: Any, sketch: NDArray[np.float32]) -> None:
-    with one_blas_thread(), _one_faiss_thread():
+def _train(index: Any, sketch: NDArray[np.float32]) -> None:
+    with one_blas_thread(), one_faiss_thread():
         index.train(np.ascontiguousarray(sketch[:: -(-len(sketch) // BLOCK)]))
-        for part in row_blocks(len(sketch), BLOCK):
-            index.add(np.ascontiguousarray(sketch[part]))
-
-
-@contextlib.contextmanager
-def _one_faiss_thread() -> Iterator[None]:
-    """Limit FAISS to one thread in the calling thread."""
-    import faiss
-
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .distances import Frame, FrameRows, between
 from .vectors import Vectors, block_rows, row_blocks
 
-__all__ = ["Bounds", "Centres", "Places", "nearest_of_set"]
+__all__ = ["Bounds", "Centres", "Places", "nearest_in_set", "nearest_of_set"]
 
 Float64s: TypeAlias = NDArray[np.float64]
 Places: TypeAlias = "NDArray[np.int64] | NDArray[np.intp] | slice"
@@ -82,7 +82,10 @@ class Centres:
         if chunk.filled < wanted:
             new = slice(chunk.filled, wanted)
             shifted = self._frame.rows(self.rows[number * CHUNK :][new])
-            chunk.vectors[new], chunk.norms[new] = shifted.vectors, shifted.norms
+            # A centre that overflows in the frame is never the nearest.
+            is_far = np.isinf(shifted.norms)
+            chunk.vectors[new] = np.where(is_far[:, None], 0, shifted.vectors)
+            chunk.norms[new] = shifted.norms
             chunk.filled = wanted
         self._chunks[number] = chunk  # the most recent is last
         while len(self._chunks) > self._kept:
@@ -149,9 +152,7 @@ def nearest_of_set(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the nearest of `centres` (p,) to each of `rows` (m,), and its distance: (m,), (m,).
 
-    FAISS compares in float32, so the returned centre may be slightly farther than the nearest one.
-    The returned distances are in float64. Time: O(m·p·d) for vectors of length d. Memory: 16 bytes
-    per row, and a 16 MB block.
+    See `nearest_in_set`.
 
     Examples
     --------
@@ -160,18 +161,46 @@ def nearest_of_set(
     >>> nearest.tolist(), distances.tolist()
     ([0, 2], [1.0, 2.0])
     """
+    nearest, distances = nearest_in_set(matrix, rows, centres, 1)
+    return nearest[:, 0], distances[:, 0]
+
+
+def nearest_in_set(
+    matrix: Vectors, rows: NDArray[np.int64], centres: NDArray[np.int64], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the `k` nearest of `centres` (p,) to each of `rows` (m,), nearest first.
+
+    FAISS compares in float32, so a returned centre may be slightly farther than one that is not
+    returned. The returned distances are in float64. Time: O(m·p·d) for vectors of length d. Memory:
+    32·k bytes per row, and a 16 MB block.
+
+    Returns
+    -------
+    tuple of ndarray
+        (m, k) int64 rows of the matrix, and (m, k) float64 distances; at most p columns.
+
+    Examples
+    --------
+    >>> matrix = np.array([[0], [1], [5], [3]], dtype=np.float32)
+    >>> nearest, distances = nearest_in_set(matrix, np.array([1, 3]), np.array([0, 2]), 2)
+    >>> nearest.tolist(), distances.tolist()
+    ([[0, 2], [2, 0]], [[1.0, 4.0], [2.0, 3.0]])
+    """
     import faiss
 
     frame = Frame.around(matrix, centres)
-    nearest = np.zeros(rows.size, dtype=np.int64)
-    squared = np.full(rows.size, np.inf)
+    k = min(k, centres.size)
+    nearest = np.zeros((rows.size, k), dtype=np.int64)
+    squared = np.full((rows.size, k), np.inf)
     for some in row_blocks(centres.size, SET_ROWS):
         members = frame.rows(centres[some]).vectors  # (p, d)
         for part in row_blocks(rows.size, block_rows(matrix.shape[1])):
-            _, found = faiss.knn(frame.rows(rows[part]).vectors, members, 1)  # (b, 1)
-            rival = centres[some][found[:, 0]]  # (b,)
-            away = between(matrix, rows[part], rival)  # (b,)
-            closer = away < squared[part]
-            nearest[part] = np.where(closer, rival, nearest[part])
-            squared[part] = np.minimum(squared[part], away)
+            _, found = faiss.knn(frame.rows(rows[part]).vectors, members, min(k, len(members)))
+            rivals = centres[some][found]  # (b, at most k)
+            own = np.broadcast_to(rows[part, None], rivals.shape)
+            away = between(matrix, own.ravel(), rivals.ravel()).reshape(rivals.shape)
+            both = np.hstack([squared[part], away])  # (b, at most 2·k)
+            best = np.argsort(both, axis=1, kind="stable")[:, :k]
+            squared[part] = np.take_along_axis(both, best, axis=1)
+            nearest[part] = np.take_along_axis(np.hstack([nearest[part], rivals]), best, axis=1)
     return nearest, np.sqrt(squared)

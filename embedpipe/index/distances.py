@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks
-from .vectors import Vectors, block_rows, row_blocks, take_rows, take_wide
+from .vectors import (
+    UnitRows,
+    Vectors,
+    block_rows,
+    on_parts,
+    row_blocks,
+    take_plain,
+    take_rows,
+    take_weighted,
+    take_wide,
+)
 
 __all__ = [
+    "PART",
     "Frame",
     "FrameRows",
     "Rounding",
@@ -21,10 +33,14 @@ __all__ = [
     "rounding_of",
     "safe_frame",
     "squared_distances",
+    "step_of",
 ]
 
 ROUNDING = 2.0**-24
 """Unit roundoff of float32."""
+
+SMALLEST = 2.0**-149
+"""Smallest positive float32."""
 
 UNDERFLOW = 1e-37
 """Upper bound of the loss of one product by underflow."""
@@ -62,12 +78,12 @@ class Rounding:
 
 def rounding_of(vectors: Vectors) -> Rounding:
     """Return the error that rounding of rows to float32 adds to an estimate of `between`."""
-    # Rows of unit length are rounded by at most the unit roundoff u. So a distance z changes by at
-    # most 2u, and its square by at most 4uz + 4u² ≤ u + 4uz² + 4u², where z² ≤ 2(|x|² + |y|²).
-    # `between` also rounds to a multiple of `EQUAL`.
-    if isinstance(vectors, np.ndarray):
+    # Rows of unit length are rounded by at most twice the unit roundoff u. So a distance z changes
+    # by at most 4u, and its square by at most 8uz + 16u² ≤ 2u + 8uz² + 16u², where
+    # z² ≤ 2(|x|² + |y|²). `between` also rounds to a multiple of `EQUAL`.
+    if not isinstance(vectors, UnitRows):
         return Rounding(0.0, 0.0)
-    return Rounding(8.0, 1.01 * ROUNDING + EQUAL)
+    return Rounding(16.0, 2.02 * ROUNDING + EQUAL)
 
 
 def between(
@@ -102,9 +118,14 @@ def between(
     return rounded(vectors, found)
 
 
+def step_of(vectors: Vectors) -> float:
+    """Return the unit of squared distances, see `rounded`; 0 if they are not rounded."""
+    return EQUAL if isinstance(vectors, UnitRows) else 0.0
+
+
 def rounded(vectors: Vectors, squared: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return squared distances, rounded to multiples of 2**-40 if rows have unit length."""
-    if isinstance(vectors, np.ndarray):
+    if not isinstance(vectors, UnitRows):
         return squared
     return np.asarray(np.rint(squared / EQUAL) * EQUAL)
 
@@ -191,12 +212,13 @@ class Frame:
     def rows(self, rows: NDArray[np.int64]) -> FrameRows:
         """Return a shifted and scaled copy of `rows` with squared norms."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            vectors = take_rows(self.matrix, rows)  # (m, d)
+            if isinstance(self.matrix, UnitRows):
+                vectors = self.matrix.rough(rows)  # (m, d)
+            else:
+                vectors = take_plain(self.matrix, rows)
             if self.scale != 1:
                 vectors = vectors * np.float32(self.scale)
-            shared = isinstance(self.matrix, np.ndarray)
-            shared = shared and np.may_share_memory(vectors, self.matrix)
-            own = None if shared else vectors
+            own = vectors if vectors.base is None else None  # a view is not written to
             vectors = np.subtract(vectors, self.shift, out=own)
             norms = np.einsum("ij,ij->i", vectors, vectors).astype(np.float64)  # (m,)
         norms[np.isnan(norms)] = np.inf
@@ -208,24 +230,42 @@ def safe_frame(matrix: Vectors, rows: NDArray[np.int64]) -> tuple[Frame, NDArray
     # Time for m rows of length d: O(m·d) in one pass, rarely two. Memory: 8 bytes per row and 4 MB
     # per thread.
     frame = Frame.around(matrix, rows)
-    norms = np.empty(rows.size)
     while True:
-
-        def work(part: slice, frame: Frame = frame) -> None:
-            norms[part] = frame.rows(rows[part]).norms
-
-        map_blocks(work, rows.size, block_rows(matrix.shape[1], BLOCK_BYTES))
+        norms = np.concatenate(on_parts(matrix, rows, _norms, frame.shift, frame.scale))
         if norms.max() < frame.overflow:
             return frame, norms
         frame = frame.coarser()
 
 
-ROWS = 512
+def _norms(
+    matrix: Vectors, rows: NDArray[np.int64], shift: NDArray[np.float32], scale: float
+) -> NDArray[np.float64]:
+    """Return the squared norms of `rows` in a frame."""
+    frame, norms = Frame(matrix, shift, scale), np.empty(rows.size)
+    size = block_rows(matrix.shape[1], CACHED_BYTES)
+
+    def work(part: slice) -> None:
+        for some in row_blocks(part.stop - part.start, size):
+            norms[part][some] = frame.rows(rows[part][some]).norms
+
+    map_blocks(work, rows.size, PART)
+    return norms
+
+
+ROWS = 64
 """Rows per partial sum; changing it changes the last bits of the mean."""
+
+PART = 4096
+"""Rows of the matrix per sum of partial sums; changing it changes the last bits of the mean."""
+
+CACHED_BYTES = 256 << 10
+"""Bytes of vectors per block that is read once; a block fits in the processor's cache."""
 
 
 def mean_vector(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the mean of `rows`, summed in float64, the same for any number of threads: (d,).
+    """Return the mean of ascending `rows`, summed in float64: (d,).
+
+    The bits are the same for any number of threads and workers.
 
     Examples
     --------
@@ -233,30 +273,106 @@ def mean_vector(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float64]
     [2.0, 3.0]
     """
     total = np.zeros(matrix.shape[1])
-    for part in row_blocks(rows.size, ROWS):
-        total += take_wide(matrix, rows[part]).sum(axis=0)  # (d,)
+    for sums in on_parts(matrix, rows, _sums):
+        for one in sums:
+            total += one
     return total / rows.size
+
+
+def _sums(matrix: Vectors, rows: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+    """Return the sum of the rows of each block of `PART` rows of the matrix, in order."""
+    ends = np.flatnonzero(np.diff(rows // PART, append=-1)) + 1  # after each block
+    starts = np.append(0, ends[:-1])
+
+    def work(part: slice) -> NDArray[np.float64]:
+        own, total = rows[starts[part.start] : ends[part.start]], np.zeros(matrix.shape[1])
+        for some in row_blocks(own.size, ROWS):
+            total += take_wide(matrix, own[some]).sum(axis=0)  # (d,)
+        return total
+
+    return map_blocks(work, ends.size, 1)
 
 
 def nearest_to_mean(matrix: Vectors, rows: NDArray[np.int64]) -> int:
     """Return the position in `rows` of the row nearest to their mean; ties go to the first.
 
-    Time for m rows of length d: O(m·d) in two passes. Memory: 16 bytes per row and a block of 512
-    rows.
+    Time for m rows of length d: O(m·d) in two passes, rarely three. Memory: 16 bytes per row and
+    1 MB per thread.
 
     Examples
     --------
     >>> nearest_to_mean(np.array([[0], [1], [5]], dtype=np.float32), np.arange(3))
     1
     """
-    mean = mean_vector(matrix, rows)  # (d,)
-    lower, upper = _distance_bounds(matrix, rows, mean)  # (m,), (m,)
-    rivals = np.flatnonzero(lower <= upper.min())
-    found = np.empty(rivals.size)
-    for part in row_blocks(rivals.size, ROWS):
-        found[part] = squared_distances(take_wide(matrix, rows[rivals[part]]), mean)
-    found = rounded(matrix, found)
-    return int(rivals[found.argmin()])
+    rough = on_parts(matrix, rows, _rough_sum)
+    about = np.sum([total for total, _ in rough], axis=0) / rows.size  # (d,)
+    doubt = ROUGH * sum(size for _, size in rough) / rows.size
+    rivals = np.arange(rows.size)
+    if np.isfinite(about).all() and np.isfinite(doubt):
+        near = on_parts(matrix, rows, _near, about, doubt)
+        rivals = np.searchsorted(rows, np.concatenate([own for own, _ in near]))
+        away = np.concatenate([away for _, away in near])
+        rivals = rivals[away - doubt <= away.min() + doubt]
+    if rivals.size > 1:
+        mean = mean_vector(matrix, rows)
+        rivals = rivals[[rounded(matrix, _distances_to(matrix, rows[rivals], mean)).argmin()]]
+    return int(rivals[0])
+
+
+ROUGH = 2 * (ROWS + 8) * ROUNDING
+"""Error of a rough mean, as a share of the mean length of a row; twice what is proven."""
+
+
+UNDERFLOWING = 1e-28
+"""Mean square below which squares of float32 values may underflow."""
+
+
+def _rough_sum(matrix: Vectors, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
+    """Return a rough sum of rows, and at least the sum of their lengths; both may overflow."""
+    # A float32 sum of b rows has an error of at most b·u·Σ|x|, with u the unit roundoff, and
+    # reciprocal lengths add 2·u. With F the Frobenius norm of the block, Σ|x| ≤ √b·F.
+    unit = isinstance(matrix, UnitRows)
+
+    def work(part: slice) -> tuple[NDArray[np.float64], float]:
+        total, size = np.zeros(matrix.shape[1]), 0.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            for some in row_blocks(part.stop - part.start, ROWS):
+                block, weights = take_weighted(matrix, rows[part][some])
+                total += weights @ block  # (d,)
+                size += len(block) if unit else _lengths_of(block)
+        return total, size
+
+    found = map_blocks(work, rows.size, PART)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.sum([total for total, _ in found], axis=0), sum(size for _, size in found)
+
+
+def _lengths_of(block: NDArray[np.float32]) -> float:
+    """Return about the sum of the lengths of (b, d) vectors, or more; it may overflow."""
+    flat = block.ravel()
+    squares = float(flat @ flat)
+    if squares < UNDERFLOWING * flat.size:  # squares may underflow
+        squares = flat.size * float(np.abs(flat).max()) ** 2
+    return math.sqrt(len(block)) * math.sqrt(squares)
+
+
+def _near(
+    matrix: Vectors, rows: NDArray[np.int64], about: NDArray[np.float64], doubt: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the rows that may be nearest to a point within `doubt` of `about`, and distances."""
+    lower, upper = _distance_bounds(matrix, rows, about)  # (m,), (m,)
+    rivals = rows[lower - doubt <= upper.min() + doubt]
+    return rivals, np.sqrt(_distances_to(matrix, rivals, about))
+
+
+def _distances_to(
+    matrix: Vectors, rows: NDArray[np.int64], point: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the squared distances of (m,) rows to a point: (m,)."""
+    found = np.empty(rows.size)
+    for part in row_blocks(rows.size, PAIRS):
+        found[part] = squared_distances(take_wide(matrix, rows[part]), point)
+    return found
 
 
 def _distance_bounds(
@@ -268,11 +384,9 @@ def _distance_bounds(
         frame = replace(frame, shift=(mean * frame.scale).astype(np.float32))
     if not np.isfinite(frame.shift).all():
         return np.zeros(rows.size), np.full(rows.size, np.inf)
-    norms = np.empty(rows.size)
-    for part in row_blocks(rows.size, ROWS):
-        norms[part] = frame.rows(rows[part]).norms
+    norms = _norms(matrix, rows, frame.shift, frame.scale)
     shift_error = float(np.linalg.norm(frame.shift - mean * frame.scale)) * (1 + 1e-9)
     lower = np.sqrt(np.maximum(norms * (1 - frame.error) - frame.slack, 0)) - shift_error
     upper = np.sqrt(norms * (1 + frame.error) + frame.slack) + shift_error
     lower[np.isinf(norms)] = 0  # the norm overflowed, so the distance is unknown
-    return lower * (1 - 1e-9), upper * (1 + 1e-9)
+    return lower * (1 - 1e-9) / frame.scale, upper * (1 + 1e-9) / frame.scale

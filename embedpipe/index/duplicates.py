@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks
-from .vectors import Vectors, block_rows, row_blocks, take_rows
+from .vectors import Vectors, block_rows, on_parts, row_blocks, take_rows
 
 __all__ = ["distinct_rows", "find_rows", "row_hashes"]
 
@@ -21,7 +21,12 @@ MIXER = np.uint64(0xFF51AFD7ED558CCD)
 
 
 def row_hashes(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return a hash of each vector; equal vectors have equal hashes."""
+    """Return a hash of each vector of ascending rows; equal vectors have equal hashes."""
+    return np.concatenate([np.empty(0, np.uint64), *on_parts(matrix, rows, hashes_here)])
+
+
+def hashes_here(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return `row_hashes` of any rows, computed by this process."""
     # Minus zero becomes zero. Two float32 values are read as one 64-bit number, and its bits are
     # mixed, because many values have few set bits. The numbers are summed with random odd factors
     # modulo 2**64 (multilinear hashing; Lemire and Kaser 2014, arXiv:1202.4961). Time for m rows of
@@ -52,13 +57,13 @@ def row_hashes(matrix: Vectors, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 
 def distinct_rows(
-    matrix: Vectors, rows: NDArray[np.int64]
+    matrix: Vectors, rows: NDArray[np.int64], hashes: NDArray[np.uint64] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return the first row of each unique vector, (p,), and the unique vector of each row, (m,).
 
     A unique vector is given as its position among the first rows. `rows` must be ascending. Rows
-    with equal hashes are compared, so collisions are harmless. Time: O(m·d) for m rows of length d.
-    Memory: 40 bytes per row and 2 MB per thread.
+    with equal hashes are compared, so collisions are harmless. `hashes` are the known results of
+    `row_hashes`. Time: O(m·d) for m rows of length d. Memory: 40 bytes per row and 2 MB per thread.
 
     Examples
     --------
@@ -67,7 +72,9 @@ def distinct_rows(
     >>> distinct.tolist(), copy_of.tolist()
     ([0, 1, 3], [0, 1, 0, 2, 1])
     """
-    _, first, group = np.unique(row_hashes(matrix, rows), return_index=True, return_inverse=True)
+    if hashes is None:
+        hashes = row_hashes(matrix, rows)
+    _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
     leader = first[group]  # (m,) position of the first row with this hash
     own = leader == np.arange(rows.size)
     copies = np.flatnonzero(~own)
@@ -90,7 +97,7 @@ def find_rows(
 ) -> NDArray[np.int64]:
     """Return the position in `points` of the vector of each row; -1 if no point has this vector."""
     order = hashes.argsort(kind="stable")
-    ordered, wanted = hashes[order], row_hashes(matrix, rows)
+    ordered, wanted = hashes[order], hashes_here(matrix, rows)
     at, stop = np.searchsorted(ordered, wanted), np.searchsorted(ordered, wanted, side="right")
     found = np.full(rows.size, -1, dtype=np.int64)
     pending = np.flatnonzero(at < stop)

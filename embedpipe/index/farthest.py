@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._threads import map_blocks
 from .centres import Bounds, Centres, Float64s
-from .distances import Frame, FrameRows, between
-from .vectors import Vectors, row_blocks
+from .distances import CACHED_BYTES, Frame, FrameRows, between
+from .vectors import Vectors, block_rows, row_blocks
 
 __all__ = ["Farthest", "FarthestFirst"]
 
@@ -18,7 +19,7 @@ Positions = NDArray[np.int64]
 SEED_CENTRES = 32
 """Centres that every item is compared with at the start."""
 
-READY = 0.25
+READY = 0.1
 """Minimum items of a block, as a share of the block size."""
 
 FEWEST = 64
@@ -26,6 +27,9 @@ FEWEST = 64
 
 KEEP = 0.9
 """An update drops its finished items when less than this share of its items is unfinished."""
+
+START = 4096
+"""Items per task of a thread at the start."""
 
 FRONT = 16
 """Size, in blocks, of the front: the items with the largest keys."""
@@ -89,7 +93,12 @@ class FarthestFirst:
     min_distance
         Items nearer than this to a centre have key 0.
     block_size
-        Items per block. Default: u/128, but at least 512 and at most 4,096.
+        Items per block. Default: u/64, but at least 1,024 and at most 4,096.
+
+    Attributes
+    ----------
+    compared
+        Number of distances estimated so far; the plain algorithm estimates u for each centre.
 
     Notes
     -----
@@ -120,7 +129,8 @@ class FarthestFirst:
     ) -> None:
         self._matrix, self._items = matrix, items
         self._weights, self._min_distance = weights, min_distance
-        self._block_size = block_size or int(np.clip(items.size // 128, 512, 4096))
+        self._block_size = block_size or int(np.clip(items.size // 64, 1024, 4096))
+        self.compared = 0
         self._block: _Block | None = None
         self._front: tuple[Positions, float] | None = None
         # In a random order, the first centres are representative.
@@ -146,10 +156,24 @@ class FarthestFirst:
 
     def add(self, position: int) -> None:
         """Make the item at `position` a centre."""
-        self._centres.append(int(self._items[position]))
         self._bounds.settle(position, -np.inf)
+        inside = np.empty(0, dtype=np.int64)
         if self._block is not None:
-            self._update(self._block, position)
+            inside = np.flatnonzero(self._block.at == position)
+            self._block.bounds.settle(inside, -np.inf)
+        self._add(int(self._items[position]), inside)
+
+    def add_row(self, row: int) -> None:
+        """Make a row of the matrix that is not an item a centre."""
+        self._add(row, np.empty(0, dtype=np.int64))
+
+    def _add(self, row: int, inside: NDArray[np.int64]) -> None:
+        """Add a centre; `inside` is its place in the block, if it is there."""
+        self._centres.append(row)
+        if self._block is None:
+            return
+        centre = FrameRows(self._block.vectors[inside], self._block.bounds.norms[inside])
+        self._update(self._block, centre if inside.size else self._frame.rows(np.array([row])))
 
     def reweigh(self, weights: Float64s | None) -> None:
         """Replace the weights, or remove them."""
@@ -164,15 +188,23 @@ class FarthestFirst:
         _, seed = next(centres.spans(0, seeds))
         if seed.norms.max() >= self._frame.overflow:
             return None
-        for part in row_blocks(self._items.size, self._block_size):
-            block = self._frame.rows(self._items[part])  # (b, d)
-            if block.norms.max() >= self._frame.overflow:
-                return None
-            some = replace(bounds.take(part), norms=block.norms)
-            self._measure(np.arange(part.start, part.stop), block.vectors, some, seed, 0)
+
+        def work(part: slice) -> bool:
+            some = bounds.take(part)
+            products = np.empty((some.seen.size, seeds), dtype=np.float32)
+            for within in row_blocks(some.seen.size, size):
+                block = self._frame.rows(self._items[part][within])
+                products[within] = block.vectors @ seed.vectors.T
+                some.norms[within] = block.norms
+            if some.norms.max() >= self._frame.overflow:
+                return False
+            self._measure(np.arange(part.start, part.stop), products, some, seed, 0)
             some.seen[:] = seeds
             bounds.put(part, some)
-        return bounds
+            return True
+
+        size = block_rows(self._matrix.shape[1], CACHED_BYTES)
+        return bounds if all(map_blocks(work, self._items.size, START)) else None
 
     def _keys(self, squared: Float64s, at: Positions | slice) -> Float64s:
         """Return the keys of squared distances; a larger distance never has a smaller key."""
@@ -241,7 +273,8 @@ class FarthestFirst:
             stop = start + centres.norms.size
             behind = slice(0, int(np.searchsorted(bounds.seen, stop)))
             some = bounds.take(behind)
-            self._measure(at[behind], vectors[behind], some, centres, start)
+            products = vectors[behind] @ centres.vectors.T  # (m, p)
+            self._measure(at[behind], products, some, centres, start)
             some.seen[:] = stop
             bounds.put(behind, some)
             left = np.flatnonzero(self._keys(bounds.upper, at) > enough)
@@ -253,14 +286,14 @@ class FarthestFirst:
     def _measure(
         self,
         at: Positions,
-        vectors: NDArray[np.float32],
+        below: NDArray[np.float32],
         bounds: Bounds,
         centres: FrameRows,
         start: int,
     ) -> None:
-        """Compare m items with p centres, numbered from `start`."""
+        """Compare m items with p centres, numbered from `start`, by the (m, p) products `below`."""
         error, slack, unit = self._frame.error, self._frame.slack, self._frame.unit
-        below = vectors @ centres.vectors.T  # (m, p)
+        self.compared += below.size
         below *= -2
         below += ((1 - error) * centres.norms - slack).astype(np.float32)
         # The items from `late` on were already compared with some of these centres.
@@ -283,14 +316,12 @@ class FarthestFirst:
         bounds.lower_to(upper, lower, start + best)
         bounds.settle(which, values)
 
-    def _update(self, block: _Block, position: int) -> None:
-        """Compare a block with the item at `position`, the newest centre."""
+    def _update(self, block: _Block, centre: FrameRows) -> None:
+        """Compare a block with the newest centre."""
         bounds, block.untouched = block.bounds, False
-        inside = np.flatnonzero(block.at == position)
-        centre = FrameRows(block.vectors[inside], bounds.norms[inside])
-        if not inside.size:
-            centre = self._frame.rows(self._items[[position]])
-        bounds.settle(inside, -np.inf)
+        if np.isinf(centre.norms[0]):  # it overflows in the frame: never the nearest
+            return
+        self.compared += bounds.norms.size
         error, slack, unit = self._frame.error, self._frame.slack, self._frame.unit
         doubt = error * (bounds.norms + centre.norms) + slack  # (m,)
         lower = bounds.norms + centre.norms - 2.0 * (block.vectors @ centre.vectors[0]) - doubt

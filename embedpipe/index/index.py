@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +16,23 @@ from numpy.typing import NDArray
 from .._text import in_words
 from .._threads import blas_threads
 from ..errors import SelectionError, UsageError
-from .approximate import KINDS, Approximate, nearest_candidates
+from .approximate import KINDS, Approximate, list_count, nearest_candidates
 from .clusters import Clusters, kmeans
+from .distances import OVERFLOW, Frame
 from .duplicates import distinct_rows, find_rows, row_hashes
+from .earlier import EarlierIndex, Growth, find_earlier_index
+from .faiss_files import flat_index, read_faiss, write_faiss
+from .growing import with_new_neighbours
 from .neighbours import Neighbours, Progress, nearest_neighbours
 from .radius_neighbors import MAX_EDGES, RadiusNeighbors, balls_by_neighbours, balls_within
-from .sketch import sketch_of
+from .screening import screen_of
+from .sketch import Projection, Sketch
 from .stored_arrays import ArrayStore, StoredArrays, Write, write_array
-from .vectors import check_metric, vectors_of
+from .subsets import LEAST_SHARE, neighbours_in_subset, width_for_subset
+from .vectors import Matrix, check_metric, vectors_of
+
+if TYPE_CHECKING:
+    from ..cache import Earlier
 
 __all__ = ["EXACT_UP_TO", "NEIGHBOURS", "Index", "check_kind"]
 
@@ -39,6 +49,12 @@ FOLLOWED = 512
 
 SAMPLE = 200
 """Vectors on which the recall is measured."""
+
+ENOUGH_RECALL = 0.97
+"""Recall at which an inverted file is not searched more thoroughly."""
+
+MOST_GROWTH = 1.5
+"""Maximum vectors of a grown sketch, as a multiple of those from which its directions come."""
 
 CLUSTERINGS = 8
 """Maximum partitions kept in memory."""
@@ -59,7 +75,7 @@ class Index:
     Parameters
     ----------
     matrix
-        (n, d) finite float32 array or memory map; never copied or written to.
+        (n, d) finite float32 array, memory map or `ShardedMatrix`; never copied or written to.
     candidates
         (m,) int64 rows, ascending; other rows are ignored. Default: every row.
     kind
@@ -75,6 +91,13 @@ class Index:
     metric
         ``"euclidean"``, or ``"cosine"``: rows are scaled to unit length (`UnitRows`), so distances
         are from 0 to 2.
+    whole
+        An index of the same matrix and metric whose candidates include all candidates of this
+        index. If this index has at least half of its unique vectors, neighbours are selected from
+        those of `whole`, which are computed once for many pools. The result is the same.
+    earlier
+        The matrix from which this one has grown. If it has a stored index of the same kind, metric
+        and candidates, that index is extended by at most a quarter; see Notes.
 
     Attributes
     ----------
@@ -96,9 +119,14 @@ class Index:
 
     Notes
     -----
-    Bytes per unique vector: 20, 512 for the sketch, 256 for 32 neighbours, and at most 140
+    Bytes per unique vector: 28, 512 for the sketch, 256 for 32 neighbours, and at most 140
     (``"ivf"``) or 290 (``"hnsw"``) for an approximate index. The cosine metric needs 8 bytes per
     row of the matrix.
+
+    An index that has grown: an exact one equals an index that is built anew. An approximate one
+    keeps the projection of `sketch`, the lists of the inverted file, and the neighbours found
+    before. Every new vector that is nearer than one of these neighbours replaces it. `recall` is
+    measured again.
 
     Examples
     --------
@@ -112,7 +140,7 @@ class Index:
 
     def __init__(
         self,
-        matrix: NDArray[np.float32],
+        matrix: Matrix,
         candidates: NDArray[np.int64] | None = None,
         *,
         kind: str = "exact",
@@ -120,11 +148,13 @@ class Index:
         digest: str | None = None,
         exact_up_to: int | None = EXACT_UP_TO,
         metric: str = "euclidean",
+        whole: Index | None = None,
+        earlier: Earlier | None = None,
     ) -> None:
         check_kind(kind)
         self.metric = check_metric(metric)
         self.kind, self.folder, self.digest = kind, folder, digest
-        self.exact_up_to = exact_up_to
+        self.exact_up_to, self.whole, self.earlier = exact_up_to, whole, earlier
         self.matrix, self.vectors = matrix, vectors_of(matrix, metric)
         self.candidates = (
             np.arange(len(matrix), dtype=np.int64) if candidates is None else candidates
@@ -134,6 +164,7 @@ class Index:
         self._balls: tuple[float, RadiusNeighbors] | None = None
         self._remembered: dict[Hashable, Any] = {}
         self._other_metrics: dict[str, Index] = {}
+        self._restricted_from: Index | None = None
 
     def measured_by(self, metric: str) -> Index:
         """Return the index with the given metric and the same matrix, candidates and kind.
@@ -147,16 +178,42 @@ class Index:
         if metric == self.metric:
             return self
         if metric not in self._other_metrics:
-            self._other_metrics[metric] = Index(
-                self.matrix,
-                self.candidates,
-                kind=self.kind,
-                folder=self.folder,
-                digest=self.digest,
-                exact_up_to=self.exact_up_to,
-                metric=metric,
-            )
+            self._other_metrics[metric] = self._made_with(metric)
         return self._other_metrics[metric]
+
+    def restricted(self, candidates: NDArray[np.int64]) -> Index:
+        """Return an exact index of some of the candidates, given as ascending rows.
+
+        Its unique vectors and its sketch come from this index. It is not stored.
+
+        Examples
+        --------
+        >>> index = Index(np.array([[0.0], [5.0], [0.0], [4.0]], dtype=np.float32))
+        >>> part = index.restricted(np.array([1, 2]))
+        >>> part.rows.tolist(), part.copy_of.tolist()
+        ([1, 2], [0, 1])
+        """
+        part = Index(
+            self.matrix, candidates, exact_up_to=self.exact_up_to, metric=self.metric, whole=self
+        )
+        part._restricted_from = self
+        return part
+
+    def _made_with(self, metric: str) -> Index:
+        """Return a new index with another metric."""
+        if self._restricted_from is not None:
+            return self._restricted_from.measured_by(metric).restricted(self.candidates)
+        return Index(
+            self.matrix,
+            self.candidates,
+            kind=self.kind,
+            folder=self.folder,
+            digest=self.digest,
+            exact_up_to=self.exact_up_to,
+            metric=metric,
+            whole=None if self.whole is None else self.whole.measured_by(metric),
+            earlier=self.earlier,
+        )
 
     # Unique vectors
 
@@ -281,9 +338,42 @@ class Index:
 
     # Sketch and clusters
 
-    @cached_property
+    @property
     def sketch(self) -> NDArray[np.float32]:  # noqa: D102
-        return self._load_or_make("sketch", lambda part: part.array("values"), self._make_sketch)
+        return self._sketched.values
+
+    def project(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the coordinates of other vectors in `sketch`.
+
+        Parameters
+        ----------
+        vectors
+            (k, d) finite float32 vectors, such as those of another dataset.
+
+        Returns
+        -------
+        NDArray
+            (k, at most 128) float32. Parts of the vectors outside the principal directions of
+            `sketch` are left out.
+
+        Raises
+        ------
+        SelectionError
+            If a vector is so much larger than those of the index that distances overflow.
+
+        Examples
+        --------
+        >>> index = Index(np.array([[0.0], [5.0], [4.0]], dtype=np.float32))
+        >>> index.sketch.ravel().tolist(), index.project(np.array([[7.0]], np.float32)).tolist()
+        ([-3.0, 2.0, 1.0], [[4.0]])
+        """
+        found = self._projection.project(vectors_of(vectors, self.metric), np.arange(len(vectors)))
+        if not (np.square(found, dtype=np.float64).sum(axis=1) < OVERFLOW).all():
+            raise SelectionError(
+                "other vectors are too large to compare with those of the index: embed both with "
+                "the same embedding spec."
+            )
+        return found
 
     def clusters(self, k: int, seed: int = 0) -> Clusters:
         """Return a partition of the unique vectors into `k` clusters by k-means on `sketch`.
@@ -313,6 +403,52 @@ class Index:
             self._clusters.popitem(last=False)
         return found
 
+    def cells(self) -> Clusters:
+        """Return the lists of the inverted file as a partition of the unique vectors.
+
+        For the kinds ``"exact"`` and ``"hnsw"``, which have no lists, the same number of clusters.
+
+        Examples
+        --------
+        >>> matrix = np.random.default_rng(0).standard_normal((100, 8)).astype(np.float32)
+        >>> index = Index(matrix, kind="ivf")
+        >>> index.cells().sizes.sum(), index.faiss.index.ntotal
+        (np.int64(100), 100)
+        """
+        if self.kind == "ivf" and self._restricted_from is None:
+            return self._search[0].lists()
+        return self.clusters(list_count(self.rows.size))
+
+    @cached_property
+    def faiss(self) -> Any:
+        """The index as an object of the library FAISS.
+
+        Searches take (k, d) float32 vectors, of unit length for the cosine metric, and return rows
+        of the matrix. Of equal vectors, the lowest row is returned.
+
+        ``"exact"``
+            The vectors, 4·d bytes each, in a file that is written on first use and memory-mapped.
+        ``"ivf"``, ``"hnsw"``
+            The sketches with 8 bits per dimension; distances are approximate.
+
+        The file is ``search-index.faiss`` in the folder of the index; any program opens it with
+        ``faiss.read_index``.
+
+        Examples
+        --------
+        >>> matrix = np.array([[0.0], [5.0], [0.0], [4.0]], dtype=np.float32)
+        >>> distances, rows = Index(matrix).faiss.search(np.array([[4.2]], np.float32), 2)
+        >>> rows.tolist()
+        [[3, 1]]
+        """
+        if self.kind != "exact":
+            return self._search[0].file
+        return self._load_or_make(
+            "search",
+            lambda part: read_faiss(part.paths["index.faiss"], mapped=True),
+            self._make_flat,
+        )
+
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return the result of the first `make` for a key; it stays in memory, so keep it small.
 
@@ -333,6 +469,8 @@ class Index:
     def recall(self) -> float:  # noqa: D102
         if self.kind == "exact" or self.rows.size < 2:
             return 1.0
+        if self._is_part_of is not None:
+            return self._is_part_of.recall
         return self._search[1]
 
     @property
@@ -408,10 +546,59 @@ class Index:
         part = self._load(name)
         return None if part is None else read(part)
 
-    def _make_sketch(self) -> NDArray[np.float32]:
-        sketch = sketch_of(self.vectors, self.rows)
-        self._save("sketch", {}, {"values.npy": write_array(sketch)})
-        return sketch
+    @cached_property
+    def _sketched(self) -> Sketch:
+        return self._load_or_make("sketch", self._read_sketch, self._make_sketch)
+
+    def _read_sketch(self, part: StoredArrays) -> Sketch:
+        directions = part.arrays.get("directions.npy")
+        frame = Frame(self.vectors, np.array(part.array("shift")), part.parameters["scale"])
+        projection = Projection(frame, None if directions is None else np.array(directions))
+        return Sketch(part.array("values"), projection, part.parameters["trained"])
+
+    def _make_sketch(self) -> Sketch:
+        if self._restricted_from is not None:
+            whole = self._restricted_from._sketched
+            return replace(whole, values=whole.values[self._restricted_from.find(self.rows)])
+        found = self._grown_sketch() or Sketch.of(self.vectors, self.rows)
+        frame, directions = found.projection.frame, found.projection.directions
+        files = {"values.npy": write_array(found.values), "shift.npy": write_array(frame.shift)}
+        if directions is not None:
+            files["directions.npy"] = write_array(directions)
+        self._save("sketch", {"scale": frame.scale, "trained": found.trained}, files)
+        return found
+
+    def _grown_sketch(self) -> Sketch | None:
+        """Return the earlier sketch with new vectors; an exact index makes a new sketch."""
+        growth = self._growth
+        part = None if growth is None or self.kind == "exact" else growth.load("sketch")
+        if growth is None or part is None:
+            return None
+        old = self._read_sketch(part)
+        if self.rows.size > MOST_GROWTH * old.trained:
+            return None
+        added = old.projection.project(self.vectors, self.rows[growth.new])
+        if not (np.square(added, dtype=np.float64).sum(axis=1) < OVERFLOW).all():
+            return None
+        values = np.empty((self.rows.size, old.values.shape[1]), np.float32)
+        values[growth.places], values[growth.new] = old.values[growth.kept], added
+        return Sketch(values, old.projection, old.trained)
+
+    @cached_property
+    def _projection(self) -> Projection:
+        return self._sketched.projection
+
+    @cached_property
+    def _earlier_index(self) -> EarlierIndex | None:
+        if self.earlier is None or self._restricted_from is not None:
+            return None
+        return find_earlier_index(self.earlier, self.kind, self.metric)
+
+    @cached_property
+    def _growth(self) -> Growth | None:
+        """The growth since the earlier index; None if there is none, or too much has changed."""
+        old = self._earlier_index
+        return None if old is None else Growth.of(old, self.find(old.rows), self.rows.size)
 
     def _make_clusters(self, k: int, seed: int) -> Clusters:
         found = kmeans(self.sketch, k, seed)
@@ -436,13 +623,33 @@ class Index:
         )
 
     def _make_points(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        rows, copy_of = distinct_rows(self.vectors, self.candidates)
-        files = {"rows.npy": write_array(rows), "copy_of.npy": write_array(copy_of)}
+        if self._restricted_from is not None:
+            of = self._restricted_from.find(self.candidates)  # (m,)
+            _, first, group = np.unique(of, return_index=True, return_inverse=True)
+            leader = first[group]  # (m,) position of the first candidate with this vector
+            own = leader == np.arange(of.size)
+            numbers = np.cumsum(own, dtype=np.int32) - np.int32(1)
+            return self.candidates[own], numbers[leader]
+        old, hashes = self._earlier_index, None
+        if old is not None:
+            hashes = old.all_hashes(self.vectors, self.candidates)
+        if hashes is None:
+            hashes = row_hashes(self.vectors, self.candidates)
+        rows, copy_of = distinct_rows(self.vectors, self.candidates, hashes)
+        files = {
+            "rows.npy": write_array(rows),
+            "copy_of.npy": write_array(copy_of),
+            "hashes.npy": write_array(hashes),
+        }
+        if self.candidates.size and self.candidates[-1] != self.candidates.size - 1:
+            files["candidates.npy"] = write_array(self.candidates)
         self._save("points", {}, files)
         return rows, copy_of
 
     @cached_property
     def _hashes(self) -> NDArray[np.uint64]:
+        if self._restricted_from is not None:
+            return self._restricted_from._hashes[self._restricted_from.find(self.rows)]
         return row_hashes(self.vectors, self.rows)
 
     @property
@@ -452,11 +659,48 @@ class Index:
             self._neighbours = self._read("neighbours", lambda part: _wide_enough(part, 0))
         return self._neighbours
 
+    @cached_property
+    def _is_part_of(self) -> Index | None:
+        """The index from whose neighbours those of this index are selected, or None."""
+        if self.whole is None or self.rows.size < LEAST_SHARE * self.whole.rows.size:
+            return None
+        return self.whole
+
     def _find_neighbours(self, width: int, progress: Progress | None) -> Neighbours:
-        if self.kind == "exact" or not width:
+        whole = self._is_part_of
+        if whole is not None and width:
+            share = self.rows.size / whole.rows.size
+            found = whole.neighbours(width_for_subset(width, share), progress)
+            places = whole.find(self.rows)  # (p,)
+            return neighbours_in_subset(self.vectors, self.rows, width, found, places)
+        if self.kind == "exact":
             self._check_size()
+        grown = self._grown_neighbours(width, progress)
+        if grown is not None:
+            return grown
+        if self.kind == "exact" or not width:
             return nearest_neighbours(self.vectors, self.rows, width, progress)
         return self._nearest_candidates(np.arange(self.rows.size), width, progress)
+
+    def _grown_neighbours(self, width: int, progress: Progress | None) -> Neighbours | None:
+        """Return the earlier neighbours, with new vectors that are nearer; None without them."""
+        growth = self._growth
+        part = None if growth is None else growth.load("neighbours")
+        old = None if part is None else _wide_enough(part, max(width, 1))
+        if growth is None or old is None or old.positions.shape[1] >= self.rows.size:
+            return None
+        near, again = growth.moved(old, self.rows.size)
+        k = near.positions.shape[1]
+        if self.kind == "exact":
+            found = nearest_neighbours(self.vectors, self.rows, k, some=again)
+        else:
+            found = self._nearest_candidates(again, k)
+        near.positions[again], near.distances[again] = found.positions, found.distances
+        left = np.setdiff1d(growth.places, again, assume_unique=True)
+        if not growth.new.size or not left.size:
+            return near
+        screen = screen_of(self.vectors, self.rows, near.distances[:, -1])
+        return with_new_neighbours(screen, near, left, growth.new, progress)
 
     def _nearest(self, points: NDArray[np.int64], k: int) -> Neighbours:
         """Return the neighbours of some unique vectors; known neighbours are reused."""
@@ -479,20 +723,51 @@ class Index:
         return self._load_or_make("search", self._read_search, self._make_search)
 
     def _read_search(self, part: StoredArrays) -> tuple[Approximate, float]:
-        path = part.paths["index.faiss"]
-        return Approximate.read(self.kind, self.sketch, path), part.parameters["recall"]
+        search = Approximate.read(self.kind, self.sketch, self.rows, part.paths["index.faiss"])
+        return search, part.parameters["recall"]
 
     def _make_search(self) -> tuple[Approximate, float]:
-        search = Approximate.build(self.kind, self.sketch)
+        p = self.rows.size
+        if not p:
+            raise SelectionError("the index has no vectors: give at least one candidate.")
+        search = self._grown_search()
+        if search is None:
+            search = Approximate.build(self.kind, self.sketch, self.rows, self._projection)
+        recall = 1.0 if p == 1 else self._set_recall(search)
+        self._save("search", {"recall": recall}, {"index.faiss": search.write})
+        return search, recall
+
+    def _set_recall(self, search: Approximate) -> float:
+        """Choose the number of lists that a search reads, and return the recall."""
         p = self.rows.size
         some = np.arange(0, p, -(-p // SAMPLE))  # (s,)
         true = nearest_neighbours(self.vectors, self.rows, NEIGHBOURS, some=some).positions
-        k = true.shape[1]
-        found = nearest_candidates(self.vectors, self.rows, search, some, k).positions
-        shared = [np.intersect1d(*pair).size for pair in zip(true, found, strict=True)]
-        recall = sum(shared) / true.size
-        self._save("search", {"recall": recall}, {"index.faiss": search.write})
-        return search, recall
+        recall = 0.0
+        for _ in search.settings():
+            found = nearest_candidates(self.vectors, self.rows, search, some, true.shape[1])
+            pairs = zip(true, found.positions, strict=True)
+            recall = sum(np.intersect1d(*pair).size for pair in pairs) / true.size
+            if recall >= ENOUGH_RECALL:
+                break
+        return recall
+
+    def _grown_search(self) -> Approximate | None:
+        """Return the earlier inverted file with the new vectors, or None."""
+        growth = self._growth
+        if growth is None or self.kind != "ivf":
+            return None
+        part, sketch = growth.load("search"), growth.load("sketch")
+        if part is None or sketch is None:
+            return None
+        if not self._projection.equals(self._read_sketch(sketch).projection):
+            return None
+        path = part.paths["index.faiss"]
+        return Approximate.grown(path, self.sketch, self.rows, growth.kept, growth.places)
+
+    def _make_flat(self) -> Any:
+        found = flat_index(self.vectors, self.rows)
+        self._save("search", {}, {"index.faiss": partial(write_faiss, found)})
+        return found
 
     def _check_size(self) -> None:
         p, d = self.rows.size, self.matrix.shape[1]

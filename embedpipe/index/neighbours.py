@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .._threads import map_blocks
 from .distances import between, rounding_of
 from .pairs import CROWD, TILE, Hits, Pairs, TilePair, tile_pairs
-from .vectors import Vectors, row_blocks, take_wide
+from .vectors import Vectors, on_parts, row_blocks, take_wide, workers_of
 
 __all__ = ["Neighbours", "Progress", "nearest_neighbours"]
 
@@ -71,7 +71,9 @@ def nearest_neighbours(
     # distances) is compared with all others in float64. Time: p²·d floating-point operations for p
     # points of length d; 50,000 vectors of 1,280 dimensions take about 30 seconds on two cores.
     # Peak memory: about 100·k bytes per point, and two tiles of 4096 vectors and 16 MB per
-    # thread.
+    # thread. Workers compare their own rows with all rows, so each pair is multiplied twice.
+    if some is None and rows.size and workers_of(matrix) is not None:
+        return _joined(on_parts(matrix, rows, _of_part, rows, k))
     p = rows.size
     k = max(min(k, p - 1), 0)
     own = np.arange(p) if some is None else some
@@ -94,6 +96,20 @@ def nearest_neighbours(
             positions[at], squared[at] = _exhaustively(matrix, rows, own[at], k)
     with np.errstate(over="ignore"):
         return Neighbours(positions, np.sqrt(squared).astype(np.float32))
+
+
+def _of_part(
+    matrix: Vectors, part: NDArray[np.int64], rows: NDArray[np.int64], k: int
+) -> Neighbours:
+    """Return the `k` nearest of `rows` to each row of a part of them."""
+    return nearest_neighbours(matrix, rows, k, some=rows.searchsorted(part))
+
+
+def _joined(parts: list[Neighbours]) -> Neighbours:
+    return Neighbours(
+        np.concatenate([part.positions for part in parts]),
+        np.concatenate([part.distances for part in parts]),
+    )
 
 
 def _bands_of(some: NDArray[np.int64], p: int) -> list[list[TilePair]]:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._files import locked, open_array, sync_folder, temporary_file, write_atomically
+from .._files import (
+    CheckedFiles,
+    locked,
+    map_array,
+    sync_folder,
+    temporary_file,
+    write_atomically,
+)
 
 __all__ = ["ArrayStore", "StoredArrays", "Write", "write_array"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file format."""
 
 META = "meta.json"
@@ -96,15 +104,12 @@ class ArrayStore:
         part = StoredArrays(entry["parameters"], {}, {})
         for file, digest in entry["files"].items():
             path = part.paths[file] = self.folder / f"{name}-{file}"
-            if not file.endswith(".npy"):
-                found = _digest(path)
-            else:
-                try:
-                    part.arrays[file], found = open_array(path)
-                except (OSError, ValueError):
-                    return None
-            if found != digest:
+            try:
+                array = self._checked(path, digest)
+            except (OSError, ValueError):
                 return None
+            if array is not None:
+                part.arrays[file] = array
         with contextlib.suppress(OSError):  # the time of the last reading, for `cache gc`
             os.utime(self.folder / META)
         return part
@@ -154,6 +159,18 @@ class ArrayStore:
             return
         with locked(lock):
             yield
+
+    def _checked(self, path: Path, digest: str) -> NDArray[Any] | None:
+        """Return the array in a file, if it has one; raise ValueError for another digest."""
+        checked = CheckedFiles(self.folder)
+        with path.open("rb") as file:
+            now, stat = time.time_ns(), os.fstat(file.fileno())
+            if not checked.knows(path.name, stat, digest):
+                if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                    raise ValueError("its bytes do not match their digest")
+                checked.add(path.name, stat, digest, now)
+                file.seek(0)
+            return map_array(file) if path.suffix == ".npy" else None
 
     def _put(self, name: str, write: Write) -> str:
         """Write one file atomically, and return its digest."""

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from .._loops.fitting import Batch, Trainer, probabilities_of, run_head
 from .._specs import format_spec
 from ..active.expected import ExpectedAccuracy, expected_of_rows
+from ..active.sample import Predictions
 from ..active.selection import RoundPool, default_candidates, index_of
 from ..active.stopping import NEXT_LABELS, Evidence, advise
+from ..active.target import Target
 from ..checks import find_label_errors, why_not_judged
 from ..embedding import Embeddings
 from ..errors import UsageError
@@ -68,9 +70,11 @@ class Learner:
         seed: int,
         history: Path,  # file for the evidence of each fit
         dataset: str,  # its name in the label log
+        target: Target | None = None,  # items that the proposals represent
     ) -> None:
         self._embeddings, self._snapshot, self._seed = embeddings, snapshot, seed
         self._strategy, self._initial = strategy, initial
+        self._target = None if target is None else target.vectors
         unseeded = get_head(head) if isinstance(head, str) else head
         self.head, self._head_name = run_head(unseeded, seed), format_spec(unseeded)
         if not hasattr(self.head, "predict_proba"):
@@ -121,7 +125,12 @@ class Learner:
             accuracy, scored = self._trainer.cv_accuracy(head, held_out)
             unlabelled = np.delete(rows, batch.rows)
             expected = expected_of_rows(
-                self._trainer, head, held_out, batch, unlabelled, probabilities[unlabelled]
+                self._trainer,
+                head,
+                held_out,
+                batch,
+                unlabelled,
+                Predictions(np.asarray(head.classes_), probabilities[unlabelled]),
             )
             classes = tuple(str(name) for name in head.classes_)
             agreement = None if self.model is None else _agreement(self.model, classes, codes)
@@ -171,6 +180,7 @@ class Learner:
                 head=None if model is None else model.head,
                 candidates=self.candidates,
                 index=self._index,
+                target=self._target,
             )
             n = min(n, pool.unlabelled.size)
             if n < 1:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .._loops.fitting import Batch
+from ..active.target import Target
 from ..embedding import Embeddings
 from ..errors import LabelError, UsageError
 from ..labels import Current, Event, LabelLog
@@ -48,6 +49,10 @@ class LabellingSession:
         Seed of the strategies, and of a head without a ``seed`` or ``random_state`` of its own.
     who
         The annotator's name in the log.
+    target
+        Unlabelled items from where the model will be used: embeddings of a dataset, (t, d) vectors,
+        or the name of a split of the dataset. The proposed items represent them. Both strategies
+        must use a target.
 
     Examples
     --------
@@ -73,9 +78,10 @@ class LabellingSession:
         *,
         strategy: str = "auto",
         initial: str = "auto",
-        head: Any = "logistic",
+        head: Any = "auto",
         seed: int = 0,
         who: str | None = None,
+        target: Target | Embeddings | ArrayLike | str | None = None,
     ) -> None:
         self.embeddings, self.log, self.seed, self.who = embeddings, log, seed, who
         self.dataset = log.dataset_of(embeddings.dataset.name)
@@ -85,12 +91,17 @@ class LabellingSession:
             "head": head,
             "seed": seed,
             "who": who,
+            "target": target,
         }
         chosen, first = get_strategy(strategy), get_strategy(initial)
         if first.needs_labels:
             raise UsageError(
                 f"the initial strategy {initial!r} needs labels. Choose one that needs none."
             )
+        self.target = None if target is None else Target.of(target, embeddings)
+        if self.target is not None:
+            first.check_target()
+            chosen.check_target()
         history = log.path.with_name("fits.jsonl")
         self._learner = Learner(
             embeddings,
@@ -101,6 +112,7 @@ class LabellingSession:
             seed,
             history,
             log.dataset_of(self.dataset),  # the fits of a moved folder are continued
+            self.target,
         )
         self.ids = tuple(item.id for item in embeddings.items)
         self._state = LabelState(embeddings, log)

@@ -1,40 +1,65 @@
-"""Charts for pages as inline SVG and HTML: `line_chart` and `heat_map`."""
+"""The content of charts. `interactive` draws charts with plotly, `printed` with matplotlib."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import wrap
 
 from .._deprecated import old_parameters
+from .._text import isolated
+from ..errors import UsageError
 
 __all__ = [
     "LABELS",
     "Axis",
+    "BarChart",
+    "Chart",
     "HeatMap",
     "LineChart",
+    "PointMap",
     "Series",
+    "bar_chart",
     "heat_map",
     "line_chart",
+    "point_map",
 ]
 
-COLOURS, DASHES = 8, 3
-"""Number of line colours, and number of dash patterns for lines of the same colour."""
+PALETTE = (
+    "#0064a0", "#b8480a", "#00794f", "#a84a86", "#7a5c00", "#55585e", "#2a86b8", "#a86a00",
+)  # fmt: skip
+"""The colours of lines and points on a light background, distinct for the colour-blind."""
 
-WIDTH, HEIGHT = 500, 340
-LEFT, RIGHT, RIGHT_OF_VALUES, TOP, BOTTOM = 50, 18, 66, 26, 50
-"""Size and margins of a line chart, in SVG units."""
+INK, QUIET, GRID, SHEET = "#1b1d21", "#5c6169", "#ebe8e1", "#fbfaf7"
+"""The colours of text, axes, grids and backgrounds of light pages."""
 
-LETTER = 10
-"""Width of a digit at the largest font size (phones), in SVG units."""
+HEAT = ["#f4f0e7", "#5f9fd9"]
+"""The colours of the lowest and the highest number of a heat map."""
 
-LINE_HEIGHT = 17
-"""Minimum distance between the numbers that are written at the ends of two lines, in SVG units."""
+DASHES = ("solid", "dash", "dot")
+"""The dashes of lines: the first for the first eight lines, and so on."""
 
-MAX_TICKS = 12
-"""Maximum number of ticks on an axis of whole numbers."""
 
-_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+SYMBOLS = ("circle", "diamond", "triangle-up", "square")
+"""The shapes of points: the first for the first eight groups, and so on."""
+
+
+def symbol(index: int) -> str:
+    """Return the shape of the points of the group at this position."""
+    return SYMBOLS[max(index, 0) // len(PALETTE) % len(SYMBOLS)]
+
+
+NOT_SIGNIFICANT = "not significant, or not tested"
+"""The meaning of bars and points without fill in charts with tests."""
+
+
+def look(index: int, colour: str = "") -> tuple[str, str]:
+    """Return the colour and the dash of the line or group at this position.
+
+    `colour` replaces the colour of the palette, unless it is empty.
+    """
+    return colour or PALETTE[index % len(PALETTE)], DASHES[index // len(PALETTE) % len(DASHES)]
 
 
 @old_parameters(bound="upper_baseline")
@@ -76,9 +101,15 @@ class Series:
     x, y
         Coordinates of the points, ascending in x; points with NaN in y are left out.
     low, high
-        Ends of the 95 % intervals; NaN or empty without intervals.
+        Ends of the intervals; NaN or empty without intervals.
     significant
         Whether each point is drawn filled; empty if no point is filled.
+    notes
+        Additional text in the tooltip of each point, with line breaks; empty without it.
+    runs
+        Single runs behind a mean, drawn as thin lines in interactive figures.
+    colour
+        Colour as ``"#0064a0"``; empty for the colour of the palette.
     """
 
     name: str
@@ -87,55 +118,90 @@ class Series:
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     significant: Sequence[bool] = ()
+    notes: Sequence[str] = ()
+    runs: Sequence[Series] = ()
+    colour: str = ""
 
 
-@dataclass(frozen=True)
-class Tick:
-    """A label and its position along an axis, in SVG units."""
-
-    at: float
-    text: str
-
-
-@dataclass(frozen=True)
-class Dot:
-    """A point with its tooltip."""
-
-    x: float
-    y: float
-    text: str
-    filled: bool
-
-
-@dataclass(frozen=True)
-class Line:
-    """A drawn series, with its position among the series and the label at its end."""
-
-    index: int
-    points: str
-    area: str
-    dots: tuple[Dot, ...]
-    value: Tick | None
-
-
-@dataclass(frozen=True)
-class LineChart:
-    """A line chart in SVG units, from `line_chart`."""
+class Chart:
+    """The base of all charts; `figure_of` draws them with plotly."""
 
     title: str
     note: str
+
+
+@dataclass(frozen=True)
+class LineChart(Chart):
+    """A line chart, from `line_chart`."""
+
+    title: str
+    note: str
+    series: tuple[Series | None, ...]
     axis: Axis
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    lines: tuple[Line, ...]
-    upper_baseline: Tick | None
-    zero: float | None
-    left: int
-    right: int
-    width: int = WIDTH
-    height: int = HEIGHT
-    top: int = TOP
-    bottom: int = HEIGHT - BOTTOM
+    upper_baseline: float | None
+    signed: bool
+    end_values: bool
+    interval: str = "95 % interval"
+
+    def known(self) -> list[tuple[int, Series]]:
+        """Return each series that has a point, with its position."""
+        return [
+            (index, each)
+            for index, each in enumerate(self.series)
+            if each is not None and any(map(math.isfinite, each.y))
+        ]
+
+    def tooltip(self, series: Series, at: int) -> str:
+        """Return the text of a point."""
+        digits = "+.3f" if self.signed else ".3f"
+        value = f"{series.y[at]:{digits}}"
+        text = f"{isolated(series.name)}: {value} {self.axis.position.format(series.x[at])}"
+        if series.low and math.isfinite(series.low[at]) and math.isfinite(series.high[at]):
+            text += f"\n{self.interval} {series.low[at]:{digits}} to {series.high[at]:{digits}}"
+        if series.significant and series.significant[at]:
+            text += "\nsignificant"
+        return f"{text}\n{series.notes[at]}" if series.notes else text
+
+    def ends(self) -> list[tuple[int, float, float, float]]:
+        """Return the line, x, last value and height of each text at the end of a line.
+
+        The heights keep a distance of 6 % of the vertical axis, inside the axis.
+        """
+        low, high = self.y_range
+        apart = 0.06 * (high - low)
+        found: list[tuple[int, float, float, float]] = []
+        for index, series in self.known():
+            at = max(place for place, y in enumerate(series.y) if math.isfinite(y))
+            found.append((index, series.x[at], series.y[at], series.y[at]))
+        found.sort(key=lambda end: end[2])
+        lowest = -math.inf
+        for place, (index, x, value, _) in enumerate(found):
+            height = max(value, lowest)
+            found[place] = (index, x, value, height)
+            lowest = height + apart
+        highest = high
+        for place, (index, x, value, height) in reversed(list(enumerate(found))):
+            found[place] = (index, x, value, min(height, highest))
+            highest = min(height, highest) - apart
+        return found
+
+    @property
+    def y_range(self) -> tuple[float, float]:
+        """The minimum and the maximum of the vertical axis; very wide intervals are cut off."""
+        shown = [each for _, each in self.known()]
+        values = [y for s in shown for y in (*s.y, *s.low, *s.high) if math.isfinite(y)]
+        if self.signed:
+            means = [abs(y) for each in shown for y in each.y if math.isfinite(y)]
+            most = 3 * max([*means, 0.01])
+            values = [min(max(y, -most), most) for y in [*values, 0.0]]
+        else:
+            runs = [run for each in shown for run in each.runs]
+            values += [y for run in runs for y in run.y if math.isfinite(y)]
+            values += [] if self.upper_baseline is None else [self.upper_baseline]
+            if all(0.0 <= y <= 1.0 for each in shown for y in each.y if math.isfinite(y)):
+                values = [min(max(y, 0.0), 1.0) for y in values]
+        margin = 0.04 * max(max(values) - min(values), 1e-3)
+        return min(values) - margin, max(values) + margin
 
 
 @old_parameters(bound="upper_baseline")
@@ -148,6 +214,7 @@ def line_chart(
     upper_baseline: float | None = None,
     signed: bool = False,
     end_values: bool = False,
+    interval: str = "95 % interval",
 ) -> LineChart | None:
     """Return a chart of lines with intervals, or None if no series has a point.
 
@@ -166,160 +233,218 @@ def line_chart(
         are shares from 0 to 1.
     end_values
         Whether the last value of each line is written at its end.
+    interval
+        Name of the intervals in tooltips.
 
     Examples
     --------
+    >>> from embedpipe.reports import figure_of
     >>> chart = line_chart([Series("margin", [20, 40], [0.5, 0.75])], "Accuracy")
-    >>> [dot.text for dot in chart.lines[0].dots]
-    ['margin: 0.500 with 20 labels', 'margin: 0.750 with 40 labels']
+    >>> figure_of(chart).data[0].text
+    ('margin: 0.500 with 20 labels', 'margin: 0.750 with 40 labels')
     """
-    shown = [each for each in series if each is not None]
-    xs = [x for each in shown for x, y in zip(each.x, each.y, strict=True) if math.isfinite(y)]
-    if not xs:
+    chart = LineChart(
+        title, note, tuple(series), axis, upper_baseline, signed, end_values, interval
+    )
+    return chart if chart.known() else None
+
+
+@dataclass(frozen=True)
+class BarChart(Chart):
+    """Horizontal bars, from `bar_chart`."""
+
+    title: str
+    note: str
+    names: tuple[str, ...]
+    values: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    unit: str
+    number: str
+    texts: tuple[str, ...] = ()
+    lines: tuple[int, ...] = ()
+    colours: tuple[str, ...] = ()
+    hollow: tuple[bool, ...] = ()
+    hollow_name: str = ""
+
+    def tooltip(self, at: int) -> str:
+        """Return the text of a bar."""
+        value = f"{self.values[at]:{self.number}} {self.unit}".rstrip()
+        text = f"{isolated(self.names[at])}: {self.texts[at] if self.texts else value}"
+        if self.low and math.isfinite(self.low[at]) and math.isfinite(self.high[at]):
+            ends = f"{self.low[at]:{self.number}} to {self.high[at]:{self.number}}"
+            text += f"\n95 % interval {ends}"
+        return text
+
+    @property
+    def name_lines(self) -> list[list[str]]:
+        """The lines of the name beside each bar: long names are broken and cut."""
+        return [wrap(name, 26, max_lines=3, placeholder=" …") or [name] for name in self.names]
+
+    @property
+    def rows(self) -> float:
+        """The height of all bars, in bars with short names."""
+        return sum(max(1.0, 0.75 * len(lines)) for lines in self.name_lines)
+
+    def line(self, at: int) -> int:
+        """Return the number of the line to which a bar belongs; 0 without lines."""
+        return self.lines[at] if self.lines else 0
+
+    def colour(self, at: int) -> str:
+        """Return the colour of a bar."""
+        return look(self.line(at), self.colours[at] if self.colours else "")[0]
+
+    def is_hollow(self, at: int) -> bool:
+        """Return whether a bar has no fill."""
+        return bool(self.hollow) and self.hollow[at]
+
+    def errors(self) -> tuple[list[float], list[float]]:
+        """Return the distances from the values to the ends of the intervals; 0 without one."""
+        ends = zip(self.values, self.low, self.high, strict=True)
+        known = [
+            (max(0.0, v - a), max(0.0, b - v)) if math.isfinite(a + b) else (0.0, 0.0)
+            for v, a, b in ends
+        ]
+        return [below for below, _ in known], [above for _, above in known]
+
+
+def bar_chart(
+    names: Sequence[str],
+    values: Sequence[float],
+    title: str,
+    note: str = "",
+    *,
+    low: Sequence[float] = (),
+    high: Sequence[float] = (),
+    unit: str = "",
+    number: str = ",.0f",
+    texts: Sequence[str] = (),
+    lines: Sequence[int] = (),
+    colours: Sequence[str] = (),
+    hollow: Sequence[bool] = (),
+    hollow_name: str = "",
+) -> BarChart | None:
+    """Return a chart of horizontal bars, from top to bottom, or None without a finite value.
+
+    Parameters
+    ----------
+    names, values
+        The bars; bars with NaN keep their place.
+    title, note
+        Text above the chart.
+    low, high
+        Ends of intervals; empty or NaN without intervals.
+    unit
+        Title of the axis, also in tooltips.
+    number
+        Format of the values.
+    texts
+        Text behind each bar, which replaces the value in the tooltip.
+    lines
+        Number of the line chart's line to which each bar belongs; it has the same colour.
+    colours
+        Colour of each bar as ``"#0064a0"``; empty for the colour of the palette.
+    hollow, hollow_name
+        Whether each bar has no fill, and the meaning of bars without fill.
+
+    Examples
+    --------
+    >>> bar_chart(["hat", "shoe"], [12, 7], "Classes", unit="images").tooltip(0)
+    'hat: 12 images'
+    """
+    for each in (low, high, texts, lines, colours, hollow):
+        if each and len(each) != len(names):
+            raise UsageError(f"{len(each)} entries do not fit {len(names)} bars.")
+    if len(names) != len(values):
+        raise UsageError(f"{len(names)} names of bars do not fit {len(values)} values.")
+    if not any(map(math.isfinite, values)):
         return None
-    y_values = ticks(*_range(shown, upper_baseline, signed=signed), 5 if end_values else 8)
-    x_values = _whole_ticks(xs) if axis.whole else ticks(min(xs), max(xs))
-    sign = "+" if signed else ""
-    texts = [(sign if value > 0 else "") + _decimal(value, y_values) for value in y_values]
-    left = max(LEFT, LETTER * max(map(len, texts)) + 10)
-    right = WIDTH - (RIGHT_OF_VALUES if end_values else RIGHT)
-    place_x = _scale(x_values[0], max(x_values[-1], *xs), left, right)
-    place_y = _scale(y_values[0], y_values[-1], HEIGHT - BOTTOM, TOP)
-    lines = [
-        _line(index, each, place_x, place_y, f"{sign}.3f", axis)
-        for index, each in enumerate(series)
-        if each is not None and any(map(math.isfinite, each.y))
-    ]
-    if end_values:
-        lines = _with_values(lines, shown)
-    return LineChart(
-        title=title,
-        note=note,
-        axis=axis,
-        x_ticks=tuple(Tick(place_x(v), f"{v:,.0f}") for v in x_values if v == int(v)),
-        y_ticks=tuple(Tick(place_y(v), text) for v, text in zip(y_values, texts, strict=True)),
-        lines=tuple(reversed(lines)),  # so that the first line is on top
-        upper_baseline=None
-        if upper_baseline is None
-        else Tick(
-            place_y(upper_baseline),
-            axis.upper_baseline and f"{axis.upper_baseline} {upper_baseline:.3f}",
-        ),
-        zero=place_y(0.0) if signed else None,
-        left=left,
-        right=right,
+    return BarChart(
+        title, note, tuple(names), tuple(values), tuple(low), tuple(high), unit, number,
+        tuple(texts), tuple(lines), tuple(colours), tuple(hollow), hollow_name,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PointMap(Chart):
+    """Points in the plane in named groups, from `point_map`."""
+
+    title: str
+    note: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    groups: tuple[str, ...]
+    codes: tuple[int, ...]
+    notes: tuple[str, ...]
+    axes: tuple[str, str] | None = None
+
+
+def point_map(
+    x: Sequence[float],
+    y: Sequence[float],
+    title: str,
+    note: str = "",
+    *,
+    groups: Sequence[str],
+    codes: Sequence[int],
+    notes: Sequence[str] = (),
+    axes: tuple[str, str] | None = None,
+) -> PointMap | None:
+    """Return a map of points, or None without a point.
+
+    Parameters
+    ----------
+    x, y
+        Coordinates without unit, such as the two main axes of embeddings.
+    title, note
+        Text above the map.
+    groups, codes
+        Names of the groups, and for each point the position of its group; -1 for none.
+    notes
+        Tooltip of each point.
+    axes
+        Titles of the axes, with units; None for coordinates without meaning.
+    """
+    if len({len(x), len(y), len(codes), len(notes or x)}) > 1:
+        raise UsageError(
+            f"the map has {len(x)} x, {len(y)} y, {len(codes)} codes and {len(notes)} notes: give "
+            "one of each for every point."
+        )
+    if not len(x):
+        return None
+    return PointMap(
+        title, note, tuple(x), tuple(y), tuple(groups), tuple(codes), tuple(notes), axes
     )
 
 
-def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Return about `count` round numbers that cover [low, high]."""
-    span = max(high - low, 1e-9)
-    power = 10.0 ** math.floor(math.log10(span / count))
-    step = next(s * power for s in _STEPS if s * power * count >= span * (1 - 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(i * step, 10) for i in range(first, last + 1)]
-
-
-def _whole_ticks(xs: Sequence[float]) -> list[float]:
-    """Return at most `MAX_TICKS` whole numbers from the first x on."""
-    first, last = round(min(xs)), round(max(xs))
-    step = -(-(last - first + 1) // MAX_TICKS)
-    return [float(x) for x in range(first, last + 1, step)]
-
-
-def _range(series: Sequence[Series], upper: float | None, *, signed: bool) -> tuple[float, float]:
-    """Return the minimum and the maximum of the vertical axis; very wide intervals are cut off."""
-    values = [y for each in series for y in (*each.y, *each.low, *each.high) if math.isfinite(y)]
-    if signed:
-        means = [abs(y) for each in series for y in each.y if math.isfinite(y)]
-        most = 3 * max([*means, 0.01])
-        values = [min(max(y, -most), most) for y in [*values, 0.0]]
-    else:
-        values += [] if upper is None else [upper]
-        values = [min(max(y, 0.0), 1.0) for y in values]
-    return min(values), max(values)
-
-
-def _line(
-    index: int,
-    series: Series,
-    place_x: Callable[[float], float],
-    place_y: Callable[[float], float],
-    digits: str,
-    axis: Axis,
-) -> Line:
-    points, upper, lower, dots = [], [], [], []
-    for at, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
-        if not math.isfinite(y):
-            continue
-        text = f"{series.name}: {y:{digits}} {axis.position.format(x)}"
-        points.append(f"{place_x(x):.1f},{place_y(y):.1f}")
-        low, high = (series.low[at], series.high[at]) if series.low else (math.nan, math.nan)
-        if math.isfinite(low) and math.isfinite(high):
-            text += f"\n95 % interval {low:{digits}} to {high:{digits}}"
-            upper.append(f"{place_x(x):.1f},{place_y(high):.1f}")
-            lower.append(f"{place_x(x):.1f},{place_y(low):.1f}")
-        filled = bool(series.significant and series.significant[at])
-        text += "\nsignificant" if filled else ""
-        dots.append(Dot(place_x(x), place_y(y), text, filled))
-    return Line(index, " ".join(points), " ".join([*upper, *reversed(lower)]), tuple(dots), None)
-
-
-def _with_values(lines: Sequence[Line], series: Sequence[Series]) -> list[Line]:
-    """Label the ends of lines with their last values, without overlaps."""
-    names = [each for each in series if any(map(math.isfinite, each.y))]
-    last = {
-        line.index: [y for y in each.y if math.isfinite(y)][-1]
-        for line, each in zip(lines, names, strict=True)
-    }
-    labelled, lowest = [], -math.inf
-    for line in sorted(lines, key=lambda line: line.dots[-1].y):
-        at = max(line.dots[-1].y, lowest)
-        labelled.append(replace(line, value=Tick(at, f"{last[line.index]:.3f}")))
-        lowest = at + LINE_HEIGHT
-    return sorted(labelled, key=lambda line: line.index)
-
-
-def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
-    """Return the linear map of [low, high] to [start, end], with clipping."""
-    slope = (end - start) / (high - low) if high > low else 0.0
-    return lambda value: start + (min(max(value, low), high) - low) * slope
-
-
-def _decimal(value: float, values: Sequence[float]) -> str:
-    """Format a tick with as many decimals as the distance between ticks has."""
-    step = values[1] - values[0] if len(values) > 1 else 1.0
-    digits = next(d for d in range(1, 9) if abs(step * 10**d - round(step * 10**d)) < 1e-6)
-    return f"{value:.{digits}f}"
-
-
 @dataclass(frozen=True)
-class HeatCell:
-    """A number as text; `shade` is a percentage of the full colour, or None for no colour."""
-
-    text: str
-    shade: int | None
-    framed: bool = False
-
-
-@dataclass(frozen=True)
-class HeatRow:
-    """A row of a heat map; `total` is the last cell, without colour."""
-
-    heading: str
-    cells: tuple[HeatCell, ...]
-    total: str
-
-
-@dataclass(frozen=True)
-class HeatMap:
-    """A table of shaded numbers, from `heat_map`."""
+class HeatMap(Chart):
+    """A table of shaded numbers, from `heat_map`. Undefined numbers are NaN."""
 
     title: str
     corner: str
     headings: tuple[str, ...]
     total: str
-    rows: tuple[HeatRow, ...]
+    matrix: tuple[tuple[float, ...], ...]
+    totals: tuple[float, ...]
+    scale: tuple[float, float] | None
+    note: str = ""
+    texts: tuple[tuple[str, ...], ...] = ()
+
+    def text(self, row: int, column: int) -> str:
+        """Return the text of a cell."""
+        if self.texts:
+            return self.texts[row][column]
+        value = self.matrix[row][column]
+        return "–" if math.isnan(value) else f"{value:.3f}"
+
+    def shade(self, value: float) -> int | None:
+        """Return the percentage of the full colour of a number; None for no colour."""
+        if self.scale is None or not math.isfinite(value):
+            return None
+        low, high = self.scale
+        share = (value - low) / (high - low) if high > low else 0.5
+        return round(100 * min(max(share, 0.0), 1.0))
 
 
 def heat_map(
@@ -331,6 +456,7 @@ def heat_map(
     scale: tuple[float, float] | None,
     corner: str = "",
     total: str = "",
+    texts: Sequence[Sequence[str]] = (),
 ) -> HeatMap:
     """Return a table of shaded numbers with a framed diagonal.
 
@@ -348,37 +474,15 @@ def heat_map(
         Numbers with 0 % and with 100 % of the colour; None for a table without colours.
     corner, total
         Headings of the first and the last column.
+    texts
+        Texts of the cells; by default the numbers with three decimals.
 
     Examples
     --------
     >>> nan = float("nan")
     >>> found = heat_map("naive", [[0.9, nan], [0.5, 0.8]], "ab", [0.9, 0.65], scale=(0.5, 0.9))
-    >>> for row in found.rows:
-    ...     print(row.heading, [(cell.text, cell.shade) for cell in row.cells], row.total)
-    a [('0.900', 100), ('–', None)] 0.900
-    b [('0.500', 0), ('0.800', 75)] 0.650
+    >>> [[found.shade(value) for value in row] for row in found.matrix]
+    [[100, None], [0, 75]]
     """
-    rows = tuple(
-        HeatRow(
-            headings[at],
-            tuple(
-                HeatCell(_number(value), _shade(value, scale), framed=at == column)
-                for column, value in enumerate(row)
-            ),
-            _number(totals[at]),
-        )
-        for at, row in enumerate(matrix)
-    )
-    return HeatMap(title, corner, tuple(headings), total, rows)
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if math.isfinite(value) else "–"
-
-
-def _shade(value: float, scale: tuple[float, float] | None) -> int | None:
-    if scale is None or not math.isfinite(value):
-        return None
-    low, high = scale
-    share = (value - low) / (high - low) if high > low else 0.5
-    return round(100 * min(max(share, 0.0), 1.0))
+    rows, cells = tuple(map(tuple, matrix)), tuple(map(tuple, texts))
+    return HeatMap(title, corner, tuple(headings), total, rows, tuple(totals), scale, texts=cells)

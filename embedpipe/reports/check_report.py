@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._text import isolated
 from .pages import check_type, plural, write_page
-from .thumbnails import Pick, thumbnails_of
+from .picks import Pick
+from .thumbnails import thumbnails_of
 
 if TYPE_CHECKING:
-    from ..checks import CheckResult
+    from ..checks import CheckResult, Imbalance
     from ..checks.duplicates import Rows
     from ..embedding import Embeddings
 
-__all__ = ["ChecksData", "Finding", "FindingKind", "checks_of", "write_checks"]
+__all__ = [
+    "ChecksData",
+    "Finding",
+    "FindingKind",
+    "FindingMaker",
+    "checks_of",
+    "missing_classes",
+    "write_checks",
+]
 
-MAX_FINDINGS = 60
-"""Maximum number of findings of a kind on the page."""
+MAX_FINDINGS, MAX_MEMBERS = 60, 12
+"""Maximum number of findings of a kind, and of images of a group, on the page of `check`."""
 
-MAX_MEMBERS = 12
-"""Maximum number of images of a group on the page."""
+MAX_MISSING = 10
+"""Maximum number of classes that are named as missing in a split."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ class ChecksData:
     classes
         Name, number of images, size relative to the largest class, and whether the class is rare.
     missing
-        Sentences on classes without images in a split.
+        A sentence on each split without images of some classes.
     failures
         Unreadable images and the reasons.
     source
@@ -81,8 +91,9 @@ def checks_of(
     embeddings: Embeddings, checked: CheckResult, *, command: str | None = None
 ) -> ChecksData:
     """Return the data of a page of findings; `checked` is from `check`."""
-    maker = _FindingMaker(embeddings, checked)
-    kinds = maker.kinds()
+    maker = FindingMaker(embeddings, checked, MAX_FINDINGS, MAX_MEMBERS)
+    shown = {embeddings.items[row].id for row in maker.rows()}
+    kinds = maker.kinds(thumbnails_of(embeddings.dataset, sorted(shown)))
     found = sum(kind.count for kind in kinds) + len(checked.failures)
     counts = checked.imbalance.counts
     largest = max(counts.values(), default=1)
@@ -99,19 +110,39 @@ def checks_of(
             (name, count, count / largest, name in checked.imbalance.rare)
             for name, count in counts.items()
         ),
-        missing=tuple(
-            f"The {split} split has no image of class {label}."
-            for split, label in checked.imbalance.missing
-        ),
+        missing=missing_classes(checked.imbalance),
         failures=tuple((failure.path, failure.error) for failure in checked.failures),
         command=command,
         source=checked,
     )
 
 
+def missing_classes(imbalance: Imbalance) -> tuple[str, ...]:
+    """Return a sentence on each split without images of some classes."""
+    missing: dict[str, list[str]] = {}
+    for split, label in imbalance.missing:
+        missing.setdefault(split, []).append(isolated(label))
+    return tuple(
+        f"The {split} split has no image of {_classes(names)}." for split, names in missing.items()
+    )
+
+
+def _classes(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"class {names[0]}"
+    named = ", ".join(names[:MAX_MISSING])
+    more = f" and {len(names) - MAX_MISSING:,} more" if len(names) > MAX_MISSING else ""
+    return f"{len(names):,} classes: {named}{more}"
+
+
 def _headline(found: int, checked: CheckResult) -> str:
     if found:
         return f"{plural(found, 'finding')} to review"
+    return no_problems(checked)
+
+
+def no_problems(checked: CheckResult) -> str:
+    """Return the statement that no problem was found, by which checks."""
     return "No problems found by these checks" if checked.not_checked else "No problems found"
 
 
@@ -121,16 +152,30 @@ def _counted(kind: FindingKind) -> str:
     return f"not checked: {kind.not_checked}"
 
 
-class _FindingMaker:
-    """Makes findings from rows, with a thumbnail of each image on the page."""
+class FindingMaker:
+    """Makes findings from rows: a maximum number of each kind, and of images of a group."""
 
-    def __init__(self, embeddings: Embeddings, checked: CheckResult) -> None:
+    def __init__(
+        self, embeddings: Embeddings, checked: CheckResult, max_findings: int, max_members: int
+    ) -> None:
         self._items, self._checked = embeddings.items, checked
-        shown = {self._items[row].id for row in self._shown()}
-        self._thumbnails = thumbnails_of(embeddings.dataset, sorted(shown))
+        self._max_findings, self._max_members = max_findings, max_members
+        self._thumbnails: Mapping[str, bytes | None] = {}
 
-    def kinds(self) -> tuple[FindingKind, ...]:
-        """Return all kinds of findings."""
+    def rows(self) -> list[int]:
+        """Return the rows of all images of the findings, with repetitions."""
+        checked = self._checked
+        groups = [checked.leakage, checked.duplicates, checked.near_duplicates.groups]
+        alone = [checked.label_errors.rows, checked.outliers.rows, checked.blank, checked.tiny]
+        rows = [row for each in alone for row in each[: self._max_findings].tolist()]
+        for each in groups:
+            for group in each[: self._max_findings]:
+                rows += group[: self._max_members].tolist()
+        return rows
+
+    def kinds(self, thumbnails: Mapping[str, bytes | None]) -> tuple[FindingKind, ...]:
+        """Return all kinds of findings; `thumbnails` are those of `rows` by id."""
+        self._thumbnails = thumbnails
         checked = self._checked
         near = checked.near_duplicates
         how = (
@@ -178,7 +223,7 @@ class _FindingMaker:
                 tuple(
                     self._alone(row, f"score {score:.2f}")
                     for row, score in zip(
-                        checked.outliers.rows[:MAX_FINDINGS].tolist(),
+                        checked.outliers.rows[: self._max_findings].tolist(),
                         checked.outliers.scores,
                         strict=False,
                     )
@@ -211,50 +256,41 @@ class _FindingMaker:
     ) -> FindingKind:
         return FindingKind(name, title, note, count, findings, self._checked.not_checked.get(name))
 
-    def _shown(self) -> list[int]:
-        """Return the rows on the page, with repetitions."""
-        checked = self._checked
-        groups = [checked.leakage, checked.duplicates, checked.near_duplicates.groups]
-        alone = [checked.label_errors.rows, checked.outliers.rows, checked.blank, checked.tiny]
-        rows = [row for each in alone for row in each[:MAX_FINDINGS].tolist()]
-        for each in groups:
-            rows += [row for group in each[:MAX_FINDINGS] for row in group[:MAX_MEMBERS].tolist()]
-        return rows
-
-    def _pick(self, row: int) -> Pick:
+    def pick(self, row: int) -> Pick:
+        """Return the image of a row with its label and thumbnail."""
         name = self._items[row].id
         return Pick(name, 0.0, self._checked.labels[row], self._thumbnails.get(name))
 
     def _alone(self, row: int, text: str) -> Finding:
-        return Finding((self._pick(row),), text)
+        return Finding((self.pick(row),), text)
 
     def _label_errors(self) -> tuple[Finding, ...]:
         found = self._checked.label_errors
-        columns = (found.rows[:MAX_FINDINGS].tolist(), found.given, found.suggested)
+        columns = (found.rows[: self._max_findings].tolist(), found.given, found.suggested)
         return tuple(
-            self._alone(row, f"{given}, or {suggested}?")
+            self._alone(row, f"{isolated(given)}, or {isolated(suggested)}?")
             for row, given, suggested in zip(*columns, strict=False)
         )
 
     def _groups(self, groups: Sequence[Rows], *, with_splits: bool = False) -> tuple[Finding, ...]:
         found = []
-        for group in groups[:MAX_FINDINGS]:
+        for group in groups[: self._max_findings]:
             rows = group.tolist()
             labels = sorted({label for row in rows if (label := self._checked.labels[row])})
             text = plural(len(rows), "image")
             if with_splits:
                 text += " in " + ", ".join(sorted({str(self._items[row].split) for row in rows}))
             if len(labels) > 1:
-                text += f", with labels {' and '.join(labels)}"
-            picks = tuple(self._pick(row) for row in rows[:MAX_MEMBERS])
-            found.append(Finding(picks, text, max(0, len(rows) - MAX_MEMBERS)))
+                text += ", with labels " + " and ".join(map(isolated, labels))
+            picks = tuple(self.pick(row) for row in rows[: self._max_members])
+            found.append(Finding(picks, text, max(0, len(rows) - self._max_members)))
         return tuple(found)
 
     def _sized(self, rows: Rows) -> tuple[Finding, ...]:
         sizes = self._checked.sizes
         if sizes is None:
             return ()
-        some = rows[:MAX_FINDINGS].tolist()
+        some = rows[: self._max_findings].tolist()
         return tuple(self._alone(row, "{} × {}".format(*sizes[row].tolist())) for row in some)
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .charts import Series
+from .comparison_charts import differences_chart, labels_chart
 from .pages import check_type, write_page
+from .palettes import Palette, colours_of
 from .study_report import (
     SIGNIFICANT,
     StudyData,
@@ -15,7 +19,11 @@ from .study_report import (
     StudyRow,
     difference_series,
     mean_series,
+    paired_series,
+    placed,
+    places_of,
     ranges,
+    run_series,
     version_facts,
 )
 
@@ -38,7 +46,11 @@ class StrategyRow(StudyRow):
     p: str
     gap: str
     labels: str
+    expected: str
     rounds: str
+    over_images: str  # interval of the difference over test images
+    over_both: str  # interval of the difference over seeds and test images
+    ceiling: bool = False  # whether it is the oracle ceiling, which is no strategy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +58,9 @@ class ComparisonGroup(StudyGroup):
     """The strategies of one dataset, backbone, head and mode, with accuracies at `budgets`."""
 
     budgets: tuple[int, ...]
+    draws: str  # "pools" or "seeds"
+    tested: int | None  # number of test images
+    untested: str | None  # reason for missing intervals over test images
 
 
 @dataclass(frozen=True)
@@ -76,8 +91,9 @@ def comparison_of(
 
     check_type(results, Results, "give the results of an experiment")
     summary = results.summary() if summary is None else summary
-    groups = tuple(_group(group, summary.share) for group in summary.groups)
-    result, comparison = _headline(summary)
+    places = places_of(each.chosen_by for group in summary.groups for each in group.curves)
+    groups = placed((_group(each, summary.share, places) for each in summary.groups), places)
+    result, comparison = summary.headline
     names = dict.fromkeys(group.rows[0].setting.dataset for group in summary.groups)
     return ComparisonData(
         title=", ".join(names) or "no accuracy",
@@ -108,55 +124,20 @@ def comparison_of(
     )
 
 
-def _headline(summary: Summary) -> tuple[str, str]:
-    from ..experiments.formatting import format_outcome
-
-    if not summary.groups:
-        return "No accuracy to compare", "There are no labelled test images."
-    if len(summary.groups) > 1:
-        return _headline_of_several(summary)
-    group = summary.groups[0]
-    compared = [row for row in group.rows if row.comparison is not None]
-    best, *others = compared or group.rows  # largest area first
-    budgets = group.curves[best.setting].budgets
-    over = f"over {budgets[0]:,.0f} to {budgets[-1]:,.0f} labels"
-    result = f"{best.setting.chosen_by}: {best.aubc.estimate:.3f} mean accuracy {over}"
-    afterwards = ""
-    if others:
-        result += f", the highest of {len(compared)} compared strategies"
-        afterwards = "It was selected after the results were known, which favours it. "
-    found, against = best.comparison, best.against
-    if found is None or against is None or math.isnan(found.difference):
-        return result, afterwards.strip()
-    other = next(row for row in group.rows if row.setting == against)
-    lead = f"{against.chosen_by[:1].upper()}{against.chosen_by[1:]} reaches"
-    return result, f"{afterwards}{lead} {other.aubc.estimate:.3f}; {format_outcome(found)}."
-
-
-def _headline_of_several(summary: Summary) -> tuple[str, str]:
-    names = {row.setting.chosen_by for row in summary.rows}
-    firsts = [group.rows[0] for group in summary.groups]
-    chosen = [row.setting.chosen_by for row in firsts]
-    best = max(dict.fromkeys(chosen), key=chosen.count)
-    found = [row.comparison for row in firsts if row.setting.chosen_by == best]
-    ahead = sum(each is not None and each.significant(SIGNIFICANT) for each in found)
-    return (
-        f"{len(names)} strategies in {len(summary.groups)} settings",
-        f"{best} has the largest area most often, in {len(found)} of {len(firsts)} settings. It "
-        f"was selected after the results were known, which favours it. In {ahead} of these "
-        f"{len(found)} settings, the difference from the baseline is significant.",
-    )
-
-
-def _group(group: Group, share: float | None) -> ComparisonGroup:
-    from ..experiments.formatting import format_range
+def _group(group: Group, share: float | None, places: Mapping[str, int]) -> ComparisonGroup:
+    from ..experiments.formatting import format_pools, format_range, format_target
 
     curves = group.curves
+    shown = group.rows if group.ceiling is None else (*group.rows, group.ceiling)
     budgets = curves[group.rows[0].setting].budgets
     facts = [
         ("seeds", f"{max(row.seeds for row in group.rows)}"),
         ("labels", f"{budgets[0]:,.0f} to {budgets[-1]:,.0f}"),
     ]
+    if group.pools is not None:
+        facts.append(("pool", format_pools(group.pools)))
+        if group.pools.target is not None:
+            facts.append(("chosen for", format_target(group.pools.target)))
     if group.lower_baseline is not None:
         facts.append(("lower baseline (random)", f"{group.lower_baseline:.3f} area"))
     if group.upper_baseline is not None:
@@ -170,34 +151,40 @@ def _group(group: Group, share: float | None) -> ComparisonGroup:
         title=group.title,
         facts=tuple(facts),
         budgets=group.budgets,
-        rows=tuple(_row(row, group) for row in group.rows),
+        draws=group.draws,
+        tested=group.tested,
+        untested=group.untested,
+        rows=tuple(_row(row, group) for row in shown),
         curves=tuple(
-            mean_series(row.setting.chosen_by, _budgets(row, group), group.band(row.setting))
-            for row in group.rows
-        ),
-        differences=tuple(
-            None
-            if row.rounds is None or row.against is None
-            else difference_series(
+            mean_series(
                 row.setting.chosen_by,
-                row.against.chosen_by,
-                _budgets(row, group),
-                row.rounds,
+                curves[row.setting].budgets.tolist(),
+                group.band(row.setting),
+                run_series(row.setting.chosen_by, curves[row.setting]),
             )
-            for row in group.rows
+            for row in shown
         ),
+        differences=tuple(_difference(row, group) for row in shown),
         upper_baseline=group.upper_baseline,
+        bars=(differences_chart(group, places), labels_chart(group, places)),
     )
 
 
-def _budgets(row: Row, group: Group) -> list[float]:
-    budgets: list[float] = group.curves[row.setting].budgets.tolist()
-    return budgets
+def _difference(row: Row, group: Group) -> Series | None:
+    """Return the difference of a setting from its baseline in each round, and that of each seed."""
+    if row.rounds is None or row.against is None:
+        return None
+    own, other = group.curves[row.setting], group.curves[row.against]
+    names = row.setting.chosen_by, row.against.chosen_by
+    runs = paired_series(*names, own, other)
+    return difference_series(*names, own.budgets.tolist(), row.rounds, runs)
 
 
 def _row(row: Row, group: Group) -> StrategyRow:
     from ..experiments.formatting import (
         format_comparison,
+        format_ends,
+        format_expected,
         format_gap,
         format_interval,
         format_labels,
@@ -205,10 +192,8 @@ def _row(row: Row, group: Group) -> StrategyRow:
         format_test,
     )
 
-    comparison, rounds = row.comparison, row.rounds
-    verdict = ""
-    if comparison is not None and comparison.significant(SIGNIFICANT):
-        verdict = "better" if comparison.difference > 0 else "worse"
+    comparison, rounds, crossed = row.comparison, row.rounds, row.comparison_crossed
+    verdict = {"above": "better", "below": "worse", "": ""}[row.verdict]
     return StrategyRow(
         name=row.setting.chosen_by,
         runs=format_runs(row.distinct_runs, row.seeds),
@@ -221,9 +206,13 @@ def _row(row: Row, group: Group) -> StrategyRow:
         p=format_test(comparison),
         gap=format_gap(row.gap_closed),
         labels=format_labels(row.labels, group.curves[row.setting].budgets[-1]),
+        expected=format_expected(row.expected),
         rounds=_rounds(rounds, tested=bool(verdict)),
+        over_images=format_ends(None if crossed is None else crossed.over_items, signed=True),
+        over_both=format_ends(None if crossed is None else crossed.over_both, signed=True),
         against="" if row.against is None else row.against.chosen_by,
-        baseline=row.against is None,
+        baseline=row.against is None and not row.setting.is_ceiling,
+        ceiling=row.setting.is_ceiling,
     )
 
 
@@ -234,8 +223,19 @@ def _rounds(rounds: RoundComparison | None, *, tested: bool) -> str:
     return f"{int(rounds.above(SIGNIFICANT).sum())} / {int(rounds.below(SIGNIFICANT).sum())}"
 
 
-def write_comparison(path: str | Path, data: ComparisonData) -> Path:
+def write_comparison(path: str | Path, data: ComparisonData, *, palette: Palette = None) -> Path:
     """Write the page of a comparison, whole or not at all; `data` is from `comparison_of`.
+
+    Parameters
+    ----------
+    path
+        File of the page.
+    data
+        Result of `comparison_of`.
+    palette
+        Colours of the strategies: a dictionary from names to colours, a list of colours, or the
+        name of a palette of plotly such as ``"Set2"``. They are mixed with white where they would
+        be too dark for the dark theme. The default is distinct for the colour-blind.
 
     Examples
     --------
@@ -244,6 +244,40 @@ def write_comparison(path: str | Path, data: ComparisonData) -> Path:
     True
     """
     check_type(data, ComparisonData, "give the result of `comparison_of`")
+    places = {row.name: row.place for group in data.groups for row in group.rows}
+    colours = colours_of(palette, sorted(places, key=places.__getitem__))
+    if colours:
+        data = replace(data, groups=tuple(_coloured(each, colours) for each in data.groups))
     return write_page(
-        path, "comparison.html.j2", data, data.result, data.comparison, failures=data.failures
+        path,
+        "comparison.html.j2",
+        data,
+        data.result,
+        data.comparison,
+        failures=data.failures,
+        palette=colours.values(),
+    )
+
+
+def _coloured(group: ComparisonGroup, colours: Mapping[str, str]) -> ComparisonGroup:
+    """Return a group with the colours of its strategies."""
+    found = [colours.get(row.name, "") for row in group.rows]
+
+    def lines(series: Sequence[Series | None]) -> tuple[Series | None, ...]:
+        return tuple(
+            each and replace(each, colour=colour)
+            for each, colour in zip(series, found, strict=True)
+        )
+
+    return replace(
+        group,
+        rows=tuple(
+            replace(row, colour=colour) for row, colour in zip(group.rows, found, strict=True)
+        ),
+        curves=lines(group.curves),
+        differences=lines(group.differences),
+        bars=tuple(
+            bar and replace(bar, colours=tuple(colours.get(name, "") for name in bar.names))
+            for bar in group.bars
+        ),
     )

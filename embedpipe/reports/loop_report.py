@@ -1,25 +1,27 @@
-"""The report of a run: its data, its headline and its page."""
+"""The data of the report of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .._deprecated import old_attribute, old_parameters
 from ..errors import UsageError
-from .charts import Series, line_chart
-from .pages import check_type, plural, write_page
-from .thumbnails import Pick, thumbnails_of
+from .loop_picks import LoopPicks
+from .pages import check_type
+from .picks import Pick
 
 if TYPE_CHECKING:
     from ..active import ActiveLoop, Problem, RoundRecord
 
-__all__ = ["Curve", "ReportData", "Round", "advice_of", "report_of", "write_report"]
+__all__ = ["Curve", "ReportData", "Round", "advice_of", "report_of"]
 
-MAX_CURVES = 6
-"""Maximum number of curves in a report: its table has five columns for each curve."""
+RANDOM = "random"
+"""Name of the strategy that selects at random."""
 
 ADVICE = {
     "continue": "Advice: continue labelling.",
@@ -28,15 +30,31 @@ ADVICE = {
 }
 """First sentence of the advice on stopping."""
 
-RANDOM = "random"
-"""Name of the strategy that selects at random."""
-
 
 @dataclass(frozen=True)
 class Round:
     """One round of a loop: measures from 0 to 1 on the test images, seconds, and picks.
 
-    `labelled` is the number of labels after the round.
+    Attributes
+    ----------
+    round, strategy
+        Number of the round, and the strategy that selected its picks.
+    labelled
+        Number of labels after the round.
+    accuracy, macro_f1, balanced_accuracy
+        Measures on the test images; None if unknown.
+    select_seconds, fit_seconds
+        Seconds of selection and of training.
+    picks
+        The selected images.
+    expected_accuracy, expected_accuracy_ci, rest_accuracy
+        The expected accuracy on the images of the pool without a label, its 90 % interval, and the
+        measured accuracy on these images; None if unknown.
+    advice
+        Advice on stopping after the round, or None.
+    predicted
+        (t,) int32 predicted class of each test image after the round, as a position in
+        `ReportData.classes`; None if it was not stored.
     """
 
     round: int
@@ -47,6 +65,22 @@ class Round:
     fit_seconds: float
     strategy: str
     picks: tuple[Pick, ...] = ()
+    expected_accuracy: float | None = None
+    rest_accuracy: float | None = None
+    balanced_accuracy: float | None = None
+    expected_accuracy_ci: tuple[float, float] | None = None
+    advice: str | None = None
+    predicted: NDArray[np.int32] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def expected_text(self) -> str:
+        """The expected accuracy with its 90 % interval as text; empty if it is unknown."""
+        if self.expected_accuracy is None:
+            return ""
+        text = f"{self.expected_accuracy:.3f}"
+        if self.expected_accuracy_ci is None:
+            return text
+        return f"{text} ({self.expected_accuracy_ci[0]:.3f} to {self.expected_accuracy_ci[1]:.3f})"
 
 
 @dataclass(frozen=True)
@@ -77,6 +111,12 @@ class ReportData:
         The loops, for sections of other packages.
     details
         Names and values behind "Details", for example the strategy.
+    classes
+        Names of the classes.
+    truth
+        (t,) int32 class of each test image, as a position in `classes`; None if unknown.
+    others
+        (m, 2) float32 places of images on the map that were not picked; None without a map.
     """
 
     title: str
@@ -87,6 +127,9 @@ class ReportData:
     advice: str | None = None
     source: Any = field(default=None, repr=False, compare=False)
     details: tuple[tuple[str, str], ...] = ()
+    classes: tuple[str, ...] = ()
+    truth: NDArray[np.int32] | None = field(default=None, repr=False, compare=False)
+    others: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
     upper_bound = old_attribute("upper_bound", "upper_baseline")
 
@@ -118,19 +161,16 @@ def report_of(
     first = loops[0]
     problem = first.problem
     all_loops = [*loops, *([] if baseline is None else [baseline])]
-    picked = {r for loop in all_loops for record in loop.records for r in record.rows.tolist()}
-    names = {row: _name_of_row(problem, row) for row in sorted(picked)}
-    thumbnails: dict[str, bytes | None] = {}
-    if problem.embeddings is not None:
-        thumbnails = thumbnails_of(problem.embeddings.dataset, list(names.values()))
+    picks = LoopPicks.of(all_loops)
     curves = tuple(
         Curve(
             name=name,
-            rounds=tuple(_round(record, names, thumbnails) for record in loop.records),
+            rounds=tuple(map(_round, loop.records, picks.of_loop(loop))),
             baseline=loop is baseline,
         )
         for loop, name in zip(all_loops, _curve_names(loops, baseline), strict=True)
     )
+    classes = np.union1d(problem.oracle.classes, problem.test_labels)  # (C,)
     return ReportData(
         title=problem.name,
         facts=(
@@ -138,6 +178,7 @@ def report_of(
             ("classes", f"{_class_count(problem):,}"),
             ("images to label", f"{len(problem.candidates):,}"),
             ("test images", f"{len(problem.test_rows):,}"),
+            *_target(problem),
         ),
         curves=curves,
         command=command,
@@ -152,6 +193,9 @@ def report_of(
             ("seed", str(first.options.seed)),
             *_changed_options(first),
         ),
+        classes=tuple(str(label) for label in classes.tolist()),
+        truth=np.searchsorted(classes, problem.test_labels).astype(np.int32),
+        others=picks.others,
     )
 
 
@@ -169,10 +213,13 @@ def _check_loops(loops: Any) -> None:
 
 def advice_of(loop: ActiveLoop) -> str | None:
     """Return the advice on stopping as text; None if the loop has none."""
-    advice = loop.records[-1].advice if loop.records else {}
-    if not advice.get("reason"):
+    return _advice(loop.records[-1]) if loop.records else None
+
+
+def _advice(record: RoundRecord) -> str | None:
+    if not record.advice.get("reason"):
         return None
-    return f"{ADVICE.get(advice['advice'], 'No advice yet.')} {advice['reason']}"
+    return f"{ADVICE.get(record.advice['advice'], 'No advice yet.')} {record.advice['reason']}"
 
 
 def _named_advice(loop: ActiveLoop, *, several: bool) -> str | None:
@@ -181,14 +228,19 @@ def _named_advice(loop: ActiveLoop, *, several: bool) -> str | None:
     return f"{_strategies(loop)}. {advice}" if several and advice else advice
 
 
-def _name_of_row(problem: Problem, row: int) -> str:
-    return f"row {row}" if problem.ids is None else problem.ids[row]
-
-
 def _class_count(problem: Problem) -> int:
     if problem.embeddings is not None:
         return len(problem.embeddings.dataset.class_names)
     return len({*problem.oracle.classes.tolist(), *problem.test_labels.tolist()})
+
+
+def _target(problem: Problem) -> list[tuple[str, str]]:
+    """Return the size of the target, and how many of its images are test images."""
+    if problem.target is None:
+        return []
+    tested, name = problem.test_items_in_target, problem.target.name
+    note = f"; {tested:,} are test images" if tested else ""
+    return [("target images", f"{len(problem.target):,} ({name}{note})")]
 
 
 def _vectors(problem: Problem) -> list[tuple[str, str]]:
@@ -227,25 +279,19 @@ def _curve_names(loops: Sequence[ActiveLoop], baseline: ActiveLoop | None) -> li
         if baseline is None or (random[baseline] and not random[loops[0]]):
             return ["random images" if random[loop] else "suggested images" for loop in everything]
     names = [_strategies(loop) for loop in everything]
-    if same_mode:
+    if not same_mode:
+        names = [f"{n} ({loop.options.mode})" for n, loop in zip(names, everything, strict=True)]
+    return with_seeds(names, everything)
+
+
+def with_seeds(names: list[str], loops: Sequence[ActiveLoop]) -> list[str]:
+    """Return the names of loops, with the seeds if names are equal."""
+    if len(set(names)) == len(names):
         return names
-    return [f"{n} ({loop.options.mode})" for n, loop in zip(names, everything, strict=True)]
+    return [f"{name}, seed {loop.options.seed}" for name, loop in zip(names, loops, strict=True)]
 
 
-def _round(
-    record: RoundRecord, names: dict[int, str], thumbnails: dict[str, bytes | None]
-) -> Round:
-    picks = tuple(
-        Pick(
-            names[row],
-            float(score),
-            None if label is None else str(label),
-            thumbnails.get(names[row]),
-        )
-        for row, score, label in zip(
-            record.rows.tolist(), record.scores, record.labels, strict=True
-        )
-    )
+def _round(record: RoundRecord, picks: tuple[Pick, ...]) -> Round:
     return Round(
         round=record.round,
         labelled=record.labelled,
@@ -255,140 +301,10 @@ def _round(
         fit_seconds=record.fit_seconds,
         strategy=record.strategy,
         picks=picks,
+        expected_accuracy=record.expected_accuracy,
+        rest_accuracy=record.rest_accuracy,
+        balanced_accuracy=record.balanced_accuracy,
+        expected_accuracy_ci=record.expected_accuracy_ci,
+        advice=_advice(record),
+        predicted=None if record.predictions is None else record.predictions.test,
     )
-
-
-# The headline
-
-
-class Headline(NamedTuple):
-    """Two texts: the result, and its comparison with the baseline (blank without a baseline)."""
-
-    result: str
-    comparison: str
-
-
-class _Point(NamedTuple):
-    labelled: int
-    accuracy: float
-
-
-def write_headline(curve: Curve, baseline: Curve | None) -> Headline:
-    """Return the last accuracy of a curve, and a comparison of the curve with the baseline."""
-    points = _points(curve)
-    if not points:
-        images = sum(len(entry.picks) for entry in curve.rounds)
-        return Headline(
-            f"{plural(images, 'image')} selected in {plural(len(curve.rounds), 'round')}",
-            "There is no accuracy, because there are no labelled test images.",
-        )
-    last = points[-1]
-    result = f"{last.accuracy:.3f} accuracy with {plural(last.labelled, 'label')}"
-    rivals = _points(baseline) if baseline is not None else []
-    if baseline is None or not rivals:
-        return Headline(result, "")
-    name = "Random selection" if baseline.name in ("random images", RANDOM) else baseline.name
-    return Headline(result, _compare(points, name[:1].upper() + name[1:], rivals))
-
-
-def _compare(points: list[_Point], rival: str, rivals: list[_Point]) -> str:
-    """Compare two curves at the largest number of labels that both have."""
-    shared = {point.labelled for point in points} & {point.labelled for point in rivals}
-    if not shared:
-        other = rivals[-1]
-        return f"{rival} reaches {other.accuracy:.3f} with {plural(other.labelled, 'label')}."
-    at = max(shared)
-    ours = next(point.accuracy for point in points if point.labelled == at)
-    theirs = round(next(point.accuracy for point in rivals if point.labelled == at), 3)
-    reaches = f"{rival} reaches {theirs:.3f} with {plural(at, 'label')}"
-    if round(ours, 3) == theirs:
-        return f"{rival} reaches the same accuracy with {plural(at, 'label')}."
-    if ours < theirs:
-        return f"{reaches}, which is better."
-    own, other_needs = (
-        next(point.labelled for point in each if round(point.accuracy, 3) >= theirs)
-        for each in (points, rivals)
-    )
-    if own < other_needs:
-        return (
-            f"{rival} needs {plural(other_needs, 'label')} for {theirs:.3f}; this strategy needed "
-            f"{own:,}."
-        )
-    return f"{reaches}."
-
-
-def _points(curve: Curve) -> list[_Point]:
-    return [
-        _Point(entry.labelled, entry.accuracy)
-        for entry in curve.rounds
-        if entry.accuracy is not None
-    ]
-
-
-# The page
-
-
-def write_report(path: str | Path, data: ReportData) -> Path:
-    """Write a report, whole or not at all; `data` is from `report_of`.
-
-    The page is one HTML file that needs no other file. Its size is about 20 kB, plus 300 bytes for
-    each pick, plus 4/3 of the size of the thumbnails.
-
-    Examples
-    --------
-    >>> rounds = (Round(0, 20, 0.61, 0.58, 0.01, 0.02, "random", (Pick("a.jpg", 0.5, "hat"),)),)
-    >>> data = ReportData("clothing", (("images", "3,068"),), (Curve("random", rounds),))
-    >>> "0.610 accuracy with 20 labels" in write_report(tmp / "report.html", data).read_text()
-    True
-    """
-    check_type(data, ReportData, "give the result of `report_of`")
-    _check(data)
-    baseline = next((curve for curve in data.curves if curve.baseline), None)
-    selected = next((curve for curve in data.curves if not curve.baseline), data.curves[0])
-    headline = write_headline(selected, None if baseline is selected else baseline)
-    charts = (
-        line_chart(
-            [_series(curve, "accuracy") for curve in data.curves],
-            "Accuracy",
-            upper_baseline=data.upper_baseline,
-            end_values=True,
-        ),
-        line_chart(
-            [_series(curve, "macro_f1") for curve in data.curves], "Macro-F1", end_values=True
-        ),
-    )
-    return write_page(
-        path,
-        "loop.html.j2",
-        data,
-        *headline,
-        details=data.details,
-        charts=[chart for chart in charts if chart is not None],
-        rounds=_aligned(data.curves),
-    )
-
-
-def _check(data: ReportData) -> None:
-    if not any(curve.rounds for curve in data.curves):
-        raise UsageError("a report needs at least one curve with a round.")
-    if len(data.curves) > MAX_CURVES:
-        raise UsageError(f"a report has at most {MAX_CURVES} curves; got {len(data.curves)}.")
-    baselines = [curve.name for curve in data.curves if curve.baseline]
-    if len(baselines) > 1:
-        raise UsageError(
-            f"a report has one baseline; got {len(baselines)}: {', '.join(baselines)}."
-        )
-
-
-def _series(curve: Curve, metric: str) -> Series:
-    """Return the values of a metric in the rounds that have it."""
-    values = [(entry.labelled, getattr(entry, metric)) for entry in curve.rounds]
-    known = [(labelled, value) for labelled, value in values if value is not None]
-    return Series(curve.name, [x for x, _ in known], [y for _, y in known])
-
-
-def _aligned(curves: tuple[Curve, ...]) -> list[tuple[int, list[Round | None]]]:
-    """Return the number of each round, and this round of every curve."""
-    by_number = [{entry.round: entry for entry in curve.rounds} for curve in curves]
-    numbers = sorted({number for rounds in by_number for number in rounds})
-    return [(number, [rounds.get(number) for rounds in by_number]) for number in numbers]

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import json
+import math
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, partial
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._files import write_atomically
+from .._text import isolated
 from ..errors import UsageError
-from .charts import COLOURS, DASHES, HeatMap, LineChart
+from .charts import DASHES, PALETTE, Chart, HeatMap
+from .interactive import figure_of
+from .palettes import on_dark
+from .picks import Pick
+from .printed import VARIABLES, static_svg
 from .sections import sections_of
-from .thumbnails import KEEP_BELOW, Pick, media_type
+from .thumbnails import data_uri, is_tiny
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 __all__ = ["check_type", "plural", "write_page"]
+
+
+LONG = 50_000
+"""Number of characters from which the data of a figure are compressed."""
 
 
 def write_page(
@@ -29,12 +44,22 @@ def write_page(
     *,
     failures: Sequence[str] = (),
     details: Sequence[tuple[str, str]] = (),
+    script: str = "",
+    palette: Iterable[str] = (),
     **more: Any,
 ) -> Path:
-    """Write a page, whole or not at all, and return its path; equal data give equal bytes."""
+    """Write a page, whole or not at all, and return its path; equal data give equal bytes.
+
+    `script` is the name of the page's own script among the templates. It runs after the script of
+    the charts, which sends the event ``charts-ready``. `palette` has the colours of users, which
+    become lighter on dark pages.
+    """
     path = Path(path)
+    scripts = [_read(name) for name in ("charts.js", script) if name]
+    own = {colour: f"--own{at}" for at, colour in enumerate(dict.fromkeys(palette))}
+    variables = VARIABLES | own
     page = (
-        _environment()
+        _environment(variables)
         .get_template(template)
         .render(
             data=data,
@@ -43,6 +68,11 @@ def write_page(
             failures=failures,
             details=details,
             sections=sections_of(data),
+            scripts=scripts,
+            plotly=_plotly()[0],
+            colours=variables,
+            own=own,
+            policy=" ".join([_plotly()[1], *map(_digest, scripts)]),
             **more,
         )
     )
@@ -51,6 +81,29 @@ def write_page(
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}.") from error
     return path
+
+
+@cache
+def _plotly() -> tuple[str, str]:
+    """Return the script of plotly, compressed as base64, and the digest of the script."""
+    from plotly.offline import get_plotlyjs
+
+    script = get_plotlyjs()
+    return _packed(script, 9), _digest(script)
+
+
+def _packed(text: str, level: int) -> str:
+    """Return text compressed by gzip, as base64."""
+    return b64encode(gzip.compress(text.encode(), compresslevel=level, mtime=0)).decode()
+
+
+def _read(name: str) -> str:
+    return files("embedpipe.reports").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _digest(script: str) -> str:
+    """Return the source expression that admits a script, for the page's security policy."""
+    return f"'sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def check_type(value: Any, kind: type, hint: str) -> None:
@@ -64,7 +117,7 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _environment() -> Environment:
+def _environment(variables: Mapping[str, str]) -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -75,44 +128,60 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        metric=_metric, seconds=_seconds, image=_data_uri, caption=_caption, counts=_counts
+        metric=_metric,
+        seconds=_seconds,
+        image=data_uri,
+        caption=_caption,
+        counts=_counts,
+        svg=partial(static_svg, variables=variables),
+        variable=lambda colour: f"var({variables[colour]})" if colour in variables else colour,
+        on_dark=on_dark,
+        plotly=_plotly_source,
+        script_json=_script_json,
     )
     environment.tests.update(
-        tiny=_is_tiny,
-        line_chart=lambda chart: isinstance(chart, LineChart),
+        tiny=is_tiny,
         heat_map=lambda chart: isinstance(chart, HeatMap),
+        undefined_number=math.isnan,
     )
-    environment.globals.update(colours=COLOURS, dashes=DASHES, plural=plural)
+    environment.globals.update(n_colours=len(PALETTE), n_dashes=len(DASHES), plural=plural)
     return environment
 
 
+def _plotly_source(chart: Chart) -> tuple[str, str]:
+    """Return the interactive figure of a chart: JSON, or compressed JSON if it is long."""
+    figure = figure_of(chart).to_plotly_json()
+    text = _script_json({"data": figure["data"], "layout": figure["layout"]})
+    if len(text) < LONG:
+        return "application/json", text
+    return "text/plain", _packed(text, 6)
+
+
+def _script_json(value: Any) -> str:
+    """Return JSON that is safe between script tags."""
+    from plotly.utils import PlotlyJSONEncoder
+
+    text = json.dumps(value, cls=PlotlyJSONEncoder, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
 def _metric(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def _seconds(value: float) -> str:
     return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
 
-def _data_uri(encoded: bytes) -> str:
-    """Return an encoded image as a data: URI."""
-    kind = media_type(encoded)
-    if kind is None:
-        raise UsageError("a thumbnail must be an encoded PNG, JPEG, WebP or GIF image.")
-    return f"data:{kind};base64,{b64encode(encoded).decode()}"
-
-
-def _is_tiny(encoded: bytes) -> bool:
-    """Whether this is a small PNG whose pixels are shown as squares."""
-    width, height = encoded[16:20], encoded[20:24]
-    sides = int.from_bytes(width, "big"), int.from_bytes(height, "big")
-    return encoded.startswith(b"\x89PNG") and max(sides) <= KEEP_BELOW
-
-
 def _caption(pick: Pick, rank: int) -> str:
     """Return the tooltip of a pick."""
-    label = f" · {pick.label}" if pick.label is not None else ""
-    return f"{rank}{label} · score {pick.score:.4g}\n{pick.id}"
+    label = f" · {isolated(pick.label)}" if pick.label is not None else ""
+    guesses = [
+        f"predicted {when} the round: {isolated(guess.label)}, {guess.probability:.0%}"
+        for when, guess in (("before", pick.before), ("after", pick.after))
+        if guess is not None
+    ]
+    return "\n".join([f"{rank}{label} · score {pick.score:.4g}", *guesses, pick.id])
 
 
 def _counts(picks: tuple[Pick, ...]) -> str:

@@ -25,38 +25,42 @@ class ReplayMetric:
 def ranked(
     summary: ReplaySummary, key: tuple[str, str], metric: ReplayMetric
 ) -> tuple[ReplayRow, ...]:
-    """Return the rows of a stream and head: the policies, best first, then reference methods."""
+    """Return the rows of a stream and head: the methods, best first, then reference methods."""
     rows = [row for row in summary.rows if (row.setting.stream, row.setting.head) == key]
-    policies = [row for row in rows if row.setting.policy]
+    methods = [row for row in rows if not row.setting.is_reference]
     sign = 1 if metric.lower_is_better else -1
 
     def place(row: ReplayRow) -> tuple[bool, float]:
         mean = row.metrics[metric.name].estimate
         return math.isnan(mean), 0.0 if math.isnan(mean) else sign * mean
 
-    return (*sorted(policies, key=place), *(row for row in rows if not row.setting.policy))
+    return (*sorted(methods, key=place), *(row for row in rows if row.setting.is_reference))
 
 
 def headline(
     groups: Sequence[tuple[ReplayRow, ...]], summary: ReplaySummary, metric: ReplayMetric
 ) -> tuple[str, str]:
     """Return the headline and the sentences below it, for the ranked rows of each group."""
+    from ..experiments.formatting import format_detectable
+
     if not groups:
         return "No results", "No run is finished."
     if len(groups) > 1:
         return _headline_of_several(groups, summary, metric)
     best, *others = groups[0]
-    if not best.setting.policy:
+    if best.setting.is_reference:
         return _reached(best, metric), _references(others, metric)
     result, afterwards = _reached(best, metric), ""
-    policies = sum(bool(row.setting.policy) for row in groups[0])
-    if policies > 1:
+    compared = [row.setting for row in groups[0] if not row.setting.is_reference]
+    if len(compared) > 1:
         end = "lowest" if metric.lower_is_better else "highest"
-        result += f", the {end} of {policies} policies in this study"
+        kind = "policies" if {each.method for each in compared} == {"replay"} else "methods"
+        result += f", the {end} of {len(compared)} {kind} in this study"
         afterwards = "It was selected after the results were known, which favours it."
     sentences = (
         afterwards,
         _comparison(best, groups[0], summary, metric),
+        format_detectable(row.comparisons[metric.name] for row in groups[0]),
         _references(others, metric),
     )
     return result, " ".join(filter(None, sentences))
@@ -95,27 +99,30 @@ def _comparison(
     """Compare the best policy with the baseline, or the baseline with the next best policy."""
     if math.isnan(best.metrics[metric.name].estimate):
         return ""
-    if best.setting.policy == summary.baseline:
+    if best.setting.is_baseline(summary.baseline):
         rivals = [
             row
             for row in rows
-            if row.setting.policy not in ("", summary.baseline)
-            and row.setting.retain == best.setting.retain
+            if not (row.setting.is_reference or row.setting.is_baseline(summary.baseline))
+            and row.setting.retain in ("", best.setting.retain)
         ]
         if not rivals:
             return ""
-        second = rivals[0]
+        second, only = rivals[0], all(row.setting.method == "replay" for row in rivals)
+        kind, end = ("policy", "") if only else ("method", " or without a buffer")
+        name = second.setting.policy if only else second.setting.learned
         return (
-            f"No other policy has a better mean with the same buffer size. The second is "
-            f"{second.setting.policy} with {second.metrics[metric.name].estimate:.3f}; "
-            f"{_outcome(second, metric)}."
+            f"No other {kind} has a better mean with the same buffer size{end}. The second is "
+            f"{name} with {second.metrics[metric.name].estimate:.3f}; {_outcome(second, metric)}."
         )
     other = next((row for row in rows if row.setting == best.against), None)
     if other is None:
         return ""
     name = summary.baseline[:1].upper() + summary.baseline[1:]
     reached = f"{other.metrics[metric.name].estimate:.3f}"
-    return f"{name} with the same buffer size reaches {reached}; {_outcome(best, metric)}."
+    same = "with the same buffer size"
+    size = same if best.setting.retain else f"({other.setting.learned.rpartition(', ')[2]})"
+    return f"{name} {size} reaches {reached}; {_outcome(best, metric)}."
 
 
 def _outcome(row: ReplayRow, metric: ReplayMetric) -> str:
@@ -132,7 +139,7 @@ def _references(rows: Sequence[ReplayRow], metric: ReplayMetric) -> str:
     means = {
         row.setting.method: row.metrics[metric.name].estimate
         for row in rows
-        if not row.setting.policy
+        if row.setting.is_reference
     }
     words = {
         "naive": "naive (no buffer)",

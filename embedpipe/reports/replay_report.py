@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .charts import Axis, HeatMap, Series, heat_map
+from .charts import Axis, BarChart, HeatMap, LineChart, Series, heat_map
 from .pages import check_type, write_page
+from .replay_charts import experience_chart, metric_bars
 from .replay_headline import ReplayMetric, headline, ranked, verdict_of
 from .study_report import (
     StudyData,
@@ -21,6 +22,8 @@ from .study_report import (
     StudyRow,
     difference_series,
     mean_series,
+    placed,
+    places_of,
     ranges,
     version_facts,
 )
@@ -37,6 +40,9 @@ EXPERIENCES = Axis(
     position="after experience {:.0f}",
     whole=True,
 )
+
+MAX_EXPERIENCE_CHARTS = 8
+"""Maximum number of the best methods with a chart of the accuracy on each experience."""
 
 MAX_HEADING = 6
 """Maximum number of letters in a heading of a heat map."""
@@ -89,6 +95,7 @@ class AccuracyMap:
     matrix: tuple[tuple[float, ...], ...]  # (L, T): L learned experiences, T in all
     so_far: tuple[float, ...]  # (L,) values of the curve of the setting
     shown: bool = False  # whether the map is unfolded at first
+    chart: LineChart | None = None  # accuracy on each experience; None for a joint fit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +106,26 @@ class ReplayGroup(StudyGroup):
     headings: tuple[str, ...]  # short headings of the T experiences
     experiences: tuple[str, ...]  # names of the experiences, if the headings are numbers
     maps: tuple[AccuracyMap, ...]  # one for each row
+    metric_bars: Mapping[str, BarChart] = field(default_factory=dict)  # see `bar_charts`
+
+    @cached_property
+    def bar_charts(self) -> dict[str, BarChart]:
+        """The bars of differences, forgetting and transfer, in the colours of the lines."""
+        places = {row.name: row.place for row in self.rows}
+        return {
+            kind: replace(chart, lines=tuple(places[name] for name in chart.names))
+            for kind, chart in self.metric_bars.items()
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the T experiences."""
+        return self.experiences or self.headings
+
+    @property
+    def has_experience_charts(self) -> bool:
+        """Whether a map has a chart of the accuracy on each experience."""
+        return any(each.chart for each in self.maps)
 
     @cached_property
     def scale(self) -> tuple[float, float] | None:
@@ -108,8 +135,8 @@ class ReplayGroup(StudyGroup):
         return (min(known), max(known)) if known else None
 
     @cached_property
-    def heat_maps(self) -> list[tuple[HeatMap, bool]]:
-        """Each map with the common scale, and whether it is unfolded at first."""
+    def heat_maps(self) -> list[tuple[HeatMap, LineChart | None, bool]]:
+        """Each map with the common scale, its chart, and whether it is unfolded at first."""
         total = "so far" if self.protocol == "iid" else "next"
         return [
             (
@@ -122,6 +149,7 @@ class ReplayGroup(StudyGroup):
                     corner="after ↓ on →",
                     total=total,
                 ),
+                each.chart,
                 each.shown,
             )
             for each in self.maps
@@ -154,6 +182,8 @@ def replay_of(
     matrices = results.matrices
     result, comparison = headline(list(ordered.values()), summary, metrics[0])
     runs = set(results.metrics.column("run_id").to_pylist())
+    groups = [_group(results, summary, rows, matrices, metrics) for rows in ordered.values()]
+    places = places_of(row.name for group in groups for row in group.rows)
     return ReplayData(
         title=", ".join(dict.fromkeys(stream for stream, _ in keys)) or "no results",
         result=result,
@@ -165,9 +195,7 @@ def replay_of(
             *version_facts("embedpipe", "numpy"),
         ),
         metrics=metrics,
-        groups=tuple(
-            _group(results, summary, rows, matrices, metrics) for rows in ordered.values()
-        ),
+        groups=placed(groups, places),
         command=command,
         failures=tuple(str(failure) for failure in results.failures),
         source=results,
@@ -199,6 +227,7 @@ def _group(
     has_policies = any(row.setting.policy for row in rows)
     joint = next((row.setting for row in rows if row.setting.method == "joint"), None)
     shown = {first, *(row.setting for row in rows if row.setting.method in ("naive", "joint"))}
+    drawn = {*shown, *[row.setting for row in rows][:MAX_EXPERIENCE_CHARTS]}
     kept = _kept(results)
     return ReplayGroup(
         title=f"{first.stream}; {first.head}",
@@ -223,8 +252,15 @@ def _group(
             "significantly in the first metric",
         ),
         maps=tuple(
-            _map(row.setting, matrices, protocol, shown=row.setting in shown) for row in rows
+            replace(
+                _map(row.setting, matrices, protocol, shown=row.setting in shown),
+                chart=experience_chart(row.setting, results, names or headings, EXPERIENCES)
+                if row.setting in drawn
+                else None,
+            )
+            for row in rows
         ),
+        metric_bars=metric_bars(rows, metrics[0], results),
     )
 
 
@@ -245,7 +281,7 @@ def _facts(
     headings: Sequence[str],
     names: Sequence[str],
 ) -> tuple[tuple[str, str], ...]:
-    from ..experiments.formatting import format_range
+    from ..experiments.formatting import format_range, format_stream_pools
 
     first = rows[0].setting
     runs = [
@@ -261,6 +297,8 @@ def _facts(
         ("head", first.head),
         ("seeds", ranges(sorted({row["seed"] for row in runs}))),
     ]
+    if first.stream in results.pools:
+        facts.append(("pool", format_stream_pools(results.pools[first.stream])))
     if learned:
         span = f"{learned[0]:,}" + (f" to {learned[-1]:,}" if len(learned) > 1 else "")
         facts.append(("training images in each experience", span))
@@ -310,14 +348,14 @@ def _row(
     )
 
     setting = row.setting
-    role = "" if setting.policy else ROLES[setting.method]
+    role = "" if setting.policy else ROLES.get(setting.method, "no buffer")
     if not has_policies and setting.method == "naive":
         role = "no buffer"
     found = {metric: row.comparisons[metric.name] for metric in metrics}
     return MethodRow(
         name=setting.learned,
-        role="baseline" if setting.policy == baseline else role,
-        baseline=setting.policy == baseline,
+        role="baseline" if setting.is_baseline(baseline) else role,
+        baseline=setting.is_baseline(baseline),
         runs=format_runs(row.distinct_runs, row.seeds),
         kept=f"{kept[tuple(vars(setting).values())]:,.0f}" if setting.policy else "–",
         means=tuple(format_interval(row.metrics[metric.name]) for metric in metrics),
@@ -329,7 +367,7 @@ def _row(
             )
             for metric, each in found.items()
         )
-        if setting.policy != baseline
+        if not setting.is_baseline(baseline)
         else (),
         against="" if against is None else against.learned,
         at_once=setting.method == "joint",
@@ -364,7 +402,12 @@ def _curve(setting: ReplaySetting, results: ReplayResults, protocol: str) -> Ser
         mean_interval(values[:, at], runs=runs[:, at], within=(0.0, 1.0))
         for at in np.flatnonzero(whole)
     ]
-    return mean_series(setting.learned, [float(at + 1) for at in np.flatnonzero(whole)], points)
+    x = [float(at + 1) for at in np.flatnonzero(whole)]
+    of_runs = [
+        Series(f"{setting.learned}, seed {seed}", x, row[whole].tolist())
+        for seed, row in zip(of_seeds, values, strict=True)
+    ]
+    return mean_series(setting.learned, x, points, of_runs)
 
 
 def _differences(
@@ -376,7 +419,7 @@ def _differences(
     found, places = {}, {}
     for row in rows:
         setting, against = row.setting, row.against
-        if against is None or not setting.policy:
+        if against is None or setting.is_reference:
             continue
         own, other = (_values(results.matrices[each], protocol) for each in (setting, against))
         seeds = [seed for seed in own if seed in other]

@@ -2,8 +2,8 @@
 
 A registered function receives the data of a page and returns a `Section`, or None to add nothing.
 Sections follow the page's own sections, in the order of registration. The data is a `ReportData`,
-`ComparisonData`, `ReplayData`, `SelectionData` or `ChecksData`. The attribute `source` of the data
-holds the loops, `Results`, `ReplayResults`, `Selection` or result of `check`.
+`ComparisonData`, `ReplayData`, `SelectionData`, `ChecksData` or `DataReport`. The attribute
+`source` of the data holds the loops, `Results`, `ReplayResults`, `Selection` or result of `check`.
 
 A section of the report of `run`, in a module for ``--import`` or an entry point::
 
@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._registry import Registry
-from .charts import HeatMap, LineChart
+from .charts import Chart
 
 __all__ = ["Section", "Table", "register", "registered", "sections_of"]
 
@@ -56,7 +56,7 @@ class Section:
     paragraphs
         Plain text at the start.
     charts
-        Charts from `line_chart` and `heat_map`; None is left out.
+        Charts from `line_chart`, `bar_chart`, `point_map` and `heat_map`; None is left out.
     table
         Table after the charts.
     html
@@ -66,7 +66,7 @@ class Section:
 
     title: str
     paragraphs: tuple[str, ...] = ()
-    charts: tuple[LineChart | HeatMap | None, ...] = ()
+    charts: tuple[Chart | None, ...] = ()
     table: Table | None = None
     html: str = ""
 

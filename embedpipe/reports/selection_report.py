@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .pages import check_type, plural, write_page
-from .thumbnails import Pick, thumbnails_of
+from .picks import Pick
+from .thumbnails import thumbnails_of
 
 if TYPE_CHECKING:
     from ..active import Group

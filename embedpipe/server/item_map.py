@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -15,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..embedding import Embeddings
-from ..errors import RunError, UsageError
+from ..errors import RunError
+from ..index.layouts import check_umap, map_coordinates, principal_plane
 from ..labelling import LabellingSession
 from .json_messages import Progress
-from .map_layouts import map_coordinates, principal_plane
 from .map_worker import LayoutFile
 
 __all__ = ["ItemMap"]
@@ -116,8 +115,7 @@ class BackgroundLayout:
             reader.join(timeout=5.0)
 
     def _start(self) -> None:
-        if importlib.util.find_spec("umap") is None:
-            raise UsageError("UMAP is not installed: `pip install 'embedpipe[map]'`.")
+        check_umap()
         matrix = self._embeddings.matrix
         assert isinstance(matrix, np.memmap)
         arguments = matrix.filename, self._folder, self._embeddings.digest

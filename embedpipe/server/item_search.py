@@ -112,7 +112,7 @@ class ItemSearch:
         stamps = self._session.embeddings.dataset.source.stamps(self._session.ids)
         days = np.full(len(stamps), NO_DATE, dtype=np.int32)
         for row, stamp in enumerate(stamps):
-            if stamp is not None:
+            if stamp is not None and stamp.mtime_ns:
                 days[row] = _day(datetime.fromtimestamp(stamp.mtime_ns / 1e9).date())
         return days
 

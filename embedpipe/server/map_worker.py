@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._files import TEMPORARY_PREFIX
+from ..cache import earlier_of
 from ..errors import CacheError
 from ..index import Index
 from ..index.index import EXACT_UP_TO
+from ..index.layouts import umap_layout
 from ..index.stored_arrays import ArrayStore, write_array
-from .map_layouts import umap_layout
 
 __all__ = ["LayoutFile", "main"]
 
@@ -73,7 +74,8 @@ def main(matrix_file: str, folder: str, digest: str) -> None:
             matrix = np.load(matrix_file, mmap_mode="r", allow_pickle=False)
             # The index contains all rows. Without a test split, strategies share this stored index.
             kind = "exact" if len(matrix) <= EXACT_UP_TO else "ivf"
-            index = Index(matrix, kind=kind, folder=Path(folder), digest=digest)
+            earlier = earlier_of(Path(matrix_file).parent)
+            index = Index(matrix, kind=kind, folder=Path(folder), digest=digest, earlier=earlier)
             file.write(umap_layout(index, _report))
 
 

@@ -5,33 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ..checks.duplicates import Rows, exact_duplicates
-from ..datasets.layout import suffix_of
+from ..checks.file_groups import format_counts, size_groups
 from ..labelling import STATES, LabellingSession, Snapshot
 from .background import BackgroundChecks
 from .item_search import ItemSearch
 
 __all__ = ["Overview"]
 
-SIDES = (100, 300, 1000, 3000)
-"""Limits between the groups of sizes: pixels of the shorter side."""
-
 WITH_CLASS = STATES.index("label"), STATES.index("accept")
 """States of items with a label or an accepted suggestion."""
 
 MAX_LISTED = 100
 """Maximum number of unusable files in a response."""
-
-FORMATS = dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG") | {
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-}
-"""Names of formats by suffix; other formats have their suffix as name."""
 
 
 class Overview:
@@ -50,7 +40,7 @@ class Overview:
         return {
             "images": len(embeddings),
             "formats": self._formats,
-            "sizes": self._sizes,
+            "sizes": [vars(group) for group in size_groups(self._search.sizes)],
             "unsupported": [
                 {"suffix": suffix, "count": count}
                 for suffix, count in embeddings.dataset.skipped.items()
@@ -94,24 +84,8 @@ class Overview:
 
     @cached_property
     def _formats(self) -> list[dict[str, Any]]:
-        suffixes = map(suffix_of, self._session.ids)
-        counts = Counter(FORMATS.get(each, each.removeprefix(".").upper()) for each in suffixes)
-        return [{"name": name, "count": count} for name, count in counts.most_common()]
-
-    @cached_property
-    def _sizes(self) -> list[dict[str, Any]]:
-        """Count the images by the shorter side: at least `least`, less than `below` pixels."""
-        sides = self._search.sizes.min(axis=1)
-        ends = (1, *SIDES, None)
-        found = []
-        for least, below in pairwise(ends):
-            inside = sides >= (least or 0)
-            if below is not None:
-                inside &= sides < below
-            count = int(np.count_nonzero(inside))
-            if count:
-                found.append({"least": least, "below": below, "count": count})
-        return found
+        counts = format_counts(self._session.ids)
+        return [{"name": name, "count": count} for name, count in counts.items()]
 
     def _classes(self, snapshot: Snapshot) -> list[dict[str, Any]]:
         """Count each class: its labels, accepted suggestions, and suggestions for the rest."""

@@ -221,6 +221,7 @@ class PageState:
                 "interval": model.interval,
                 "advice": model.advice["advice"],
                 "reason": model.advice["reason"],
+                "choice": getattr(model.head, "choice_", None),
                 "seconds": round(model.seconds, 3),
             },
             "curve": _thinned(self.session.curve()),

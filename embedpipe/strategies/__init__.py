@@ -23,6 +23,7 @@ from .pool import Pool
 from .probcover import ProbCover
 from .query_by_committee import QueryByCommittee
 from .random import Random
+from .refine import Refine
 from .strategy import DiverseStrategy, Selection, Strategy, UniquePicks, get_strategy, strategies
 from .typiclust import TypiClust
 from .uncertainty_sampling import Entropy, LeastConfidence, Margin
@@ -54,6 +55,7 @@ __all__ = [
     "ProbCover",
     "QueryByCommittee",
     "Random",
+    "Refine",
     "RobustCoreSet",
     "Selection",
     "Strategy",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .._specs import check_above, check_count
-from .algorithms.posterior import mutual_information, predictive_entropy, score_samples
+from .algorithms.posterior import information_and_entropy, mutual_information, score_samples
 from .pool import Pool
 from .strategy import Selection, Strategy, strategies, top_k
 
@@ -62,7 +61,7 @@ class Bald(Strategy):
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """Take the `n` items with the largest mutual information."""
-        found = score_samples(pool, _information_and_entropy, self.name, self.samples, rng)
+        found = score_samples(pool, information_and_entropy, self.name, self.samples, rng)
         information, entropy = found.T  # (u,), (u,)
         best = top_k(information, n)  # (n,)
         return Selection(
@@ -70,11 +69,6 @@ class Bald(Strategy):
             information[best].astype(np.float32),
             {"entropy": entropy[best].astype(np.float32)},
         )
-
-
-def _information_and_entropy(samples: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the mutual information and the entropy of (S, k, C) samples: (k, 2)."""
-    return np.column_stack([mutual_information(samples), predictive_entropy(samples)])
 
 
 @strategies.register("power_bald")

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from .._specs import Term, checked_options, format_term
 from ..errors import ExhaustedError, SelectionError, UsageError
-from .objectives import ChangingObjective, Diversity, Objective, Threshold, read_objective
+from .objectives import (
+    ChangingObjective,
+    Diversity,
+    Objective,
+    TargetSimilarity,
+    Threshold,
+    read_objective,
+)
 from .objectives.product import Picked, ProductSearch
 from .pool import Pool
 from .strategy import Diagnostic, Selection, Strategy, strategies
@@ -102,6 +109,7 @@ class Combine(Strategy):
             needs_labels=any(each.needs_labels for each in self.objectives),
             distinct=bool(diversities),
             may_stop_early=any(each.min_distance is not None for each in diversities),
+            uses_target=any(isinstance(each, TargetSimilarity) for each in self.objectives),
             metric=metrics.pop() if len(metrics) == 1 else None,  # None: each objective has its own
         )
 

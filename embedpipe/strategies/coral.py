@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from .._specs import check_block_size
-from ..index import FarthestFirst, check_metric
+from ..index import check_metric
+from ..index.farthest_on_workers import farthest_first
 from .algorithms.predictions import UNCERTAINTIES, check_uncertainty, uncertainty_of
 from .coreset import pick_while_positive
 from .pool import Pool
@@ -72,7 +73,7 @@ class Coral(Strategy):
         """Pick by the largest product, then the largest distance, then the largest uncertainty."""
         items = pool.unlabelled  # (u,)
         scores = uncertainty_of(pool, UNCERTAINTIES[self.uncertainty])  # (u,)
-        search = FarthestFirst(
+        search = farthest_first(
             pool.vectors, items, pool.labelled, weights=scores, block_size=self.block_size
         )
         left = np.ones(items.size, dtype=np.bool_)

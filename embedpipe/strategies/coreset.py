@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._specs import check_block_size, check_share
-from ..index import Farthest, FarthestFirst, check_metric, nearest_to_mean
+from ..index import Farthest, check_metric, mean_vector, nearest_to_mean
+from ..index.farthest_on_workers import FarthestSearch, farthest_first
 from ..index.vectors import Vectors
+from .algorithms.coverage import References, nearest_of
 from .pool import Pool
 from .strategy import (
     METRIC,
@@ -35,6 +38,12 @@ class CoreSet(Strategy):
     items. When only duplicates of labelled or picked items are left, the lowest rows complete the
     batch.
 
+    With a target, each pick is the item nearest to the target item that is farthest from all
+    labelled and picked items. The squared distance of a target item to its nearest item is
+    subtracted from its squared distances. When the nearest items of all target items are labelled
+    or picked, the picks continue without the target. Of more than 2,048 target items, 2,048 evenly
+    spaced ones are used, in the sketch of the index.
+
     Parameters
     ----------
     metric
@@ -44,13 +53,14 @@ class CoreSet(Strategy):
 
     Notes
     -----
-    The picks equal those of the plain algorithm in float64.
+    Without a target, the picks equal those of the plain algorithm in float64.
 
     Scores: distance to the nearest labelled or picked item; for the first pick without labels,
     the distance to the farthest item. Cosine distances are √(2 − 2·cos), from 0 to 2.
 
     Diagnostics: ``radius`` (n,) float32, the covering radius after each pick; ``lower_bound``,
-    half of the last radius: no n picks have a smaller radius.
+    half of the last radius: no n picks have a smaller radius. With a target, scores and radii are
+    those of the target, 0 for picks without it; ``lower_bound`` is left out.
 
     Time: a fraction of O(u·d) per pick, for u unlabelled items and vectors of length d. Extra
     memory: at most 96 bytes per unlabelled item, 24 per labelled item, 14,336 vectors and 144 MB.
@@ -73,6 +83,7 @@ class CoreSet(Strategy):
     """
 
     name: ClassVar[str] = "coreset"
+    uses_target: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = False
     distinct: ClassVar[bool] = True
 
@@ -82,6 +93,8 @@ class CoreSet(Strategy):
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """Pick the farthest item `n` times."""
+        if pool.target is not None:
+            return self._cover_target(pool, n)
         items = pool.unlabelled  # (u,)
         if pool.labelled.size:
             at, reach = spread(pool.vectors, items, pool.labelled, n, self.block_size)
@@ -98,6 +111,57 @@ class CoreSet(Strategy):
             "lower_bound": float(radius[-1]) / 2,
         }
         return Selection(chosen, scores.astype(np.float32), diagnostics)
+
+    def _cover_target(self, pool: Pool, n: int) -> Selection:
+        """Cover the target, then pick the farthest items of the pool."""
+        covered = cover_target(pool, n)
+        rows = pool.index.rows[covered.points]  # (k,)
+        rest = np.setdiff1d(pool.unlabelled, rows, assume_unique=True)
+        centres, left = np.union1d(pool.labelled, rows), n - rows.size
+        at, _ = spread(pool.vectors, rest, centres, left, self.block_size)
+        none = np.zeros(left)
+        scores = np.concatenate([covered.scores, none]).astype(np.float32)
+        radius = np.concatenate([covered.radius, none]).astype(np.float32)
+        return Selection(np.concatenate([rows, rest[at]]), scores, {"radius": radius})
+
+
+@dataclass(frozen=True)
+class CoveredTarget:
+    """The picks of `cover_target`."""
+
+    points: NDArray[np.int64]  # (k,) positions of unique vectors, in order of choice
+    scores: NDArray[np.float64]  # (k,) distance of the vector of the target that each pick covers
+    radius: NDArray[np.float64]  # (k,) largest distance after each pick
+
+
+def cover_target(pool: Pool, n: int) -> CoveredTarget:
+    """Pick up to `n` unique vectors, each the nearest to the farthest vector of the target.
+
+    Distances are to the nearest labelled or picked vector, beyond the distance to the nearest
+    vector of the pool. Picking ends when all are 0. Without labels, the first pick is the vector
+    nearest to the mean of the target. Ties go to the first vector of the target.
+    """
+    references, sketch = References.of(pool), pool.index.sketch
+    beyond = np.full(references.nearest.size, np.inf)  # (r,) squared distances
+
+    def add(points: NDArray[np.int64]) -> float:
+        reach = nearest_of(references.sketch, sketch[points], 1)[1][:, 0]  # (r,)
+        np.minimum(beyond, np.maximum(reach - references.apart, 0), out=beyond)
+        beyond[np.isin(references.nearest, points)] = 0
+        return math.sqrt(beyond.max())
+
+    known = np.flatnonzero(pool.unique_labelled)
+    picks: list[int] = []
+    if known.size:
+        radii = [add(known)]
+    else:
+        mean = mean_vector(references.sketch, np.arange(beyond.size)).astype(np.float32)  # (m,)
+        picks = [int(nearest_of(mean[None], sketch, 1)[0][0, 0])]
+        radii = [add(np.array(picks))] * 2
+    while len(picks) < n and radii[-1] > 0:
+        picks.append(int(references.nearest[beyond.argmax()]))
+        radii.append(add(np.array(picks[-1:])))
+    return CoveredTarget(np.array(picks, dtype=np.int64), np.array(radii[:-1]), np.array(radii[1:]))
 
 
 NEIGHBOURS = 10
@@ -189,7 +253,7 @@ class RobustCoreSet(DiverseStrategy):
         return np.sort(free[top_k(means, count)])
 
 
-def pick_while_positive(search: FarthestFirst, left: NDArray[np.bool_], n: int) -> list[Farthest]:
+def pick_while_positive(search: FarthestSearch, left: NDArray[np.bool_], n: int) -> list[Farthest]:
     """Pick up to `n` items while the best key is above 0; unmark them in the (u,) mask `left`."""
     picks: list[Farthest] = []
     remaining = int(left.sum())
@@ -220,7 +284,7 @@ def spread(
     left = np.ones(items.size, dtype=np.bool_)
     chosen: list[int] = []
     if items.size:
-        search = FarthestFirst(vectors, items, centres, block_size=block_size)
+        search = farthest_first(vectors, items, centres, block_size=block_size)
         picks = pick_while_positive(search, left, n)
         chosen = [pick.position for pick in picks]
         reach[: len(picks)] = [math.sqrt(pick.squared_distance) for pick in picks]

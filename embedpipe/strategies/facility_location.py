@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._specs import check_count
 from ..index import Neighbours, check_metric
-from .algorithms.coverage import SparseCoverage
+from .algorithms.coverage import References, SparseCoverage, nearest_of
 from .algorithms.lazy_greedy import Greedy, lazy_greedy
 from .pool import Pool
 from .strategy import METRIC, DiverseStrategy, UniquePicks, strategies
@@ -27,6 +27,10 @@ class FacilityLocation(DiverseStrategy):
     median of these distances for all items. Each pick maximises the mean similarity of all items to
     the most similar labelled or picked item. Ties go to the lowest row. Duplicates count as
     separate items.
+
+    With a target, the mean is over its items, or over 2,048 evenly spaced ones. Each is similar to
+    the nearest unique vector and to its next `neighbours`, in the sketch of the index. The squared
+    distance to the nearest is subtracted from all squared distances, so its similarity is 1.
 
     Parameters
     ----------
@@ -56,6 +60,7 @@ class FacilityLocation(DiverseStrategy):
     """
 
     name: ClassVar[str] = "facility_location"
+    uses_target: ClassVar[bool] = True
 
     def __init__(self, *, neighbours: int = 32, metric: str = METRIC) -> None:
         self.neighbours = check_count("neighbours", neighbours)
@@ -63,7 +68,10 @@ class FacilityLocation(DiverseStrategy):
 
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
         """Maximise the mean similarity greedily."""
-        coverage = _coverage(pool.index.neighbours(self.neighbours), pool.index.sizes)
+        if pool.target is None:
+            coverage = _coverage(pool.index.neighbours(self.neighbours), pool.index.sizes)
+        else:
+            coverage = _coverage_of_target(pool, self.neighbours)
         for point in np.flatnonzero(pool.unique_labelled):
             coverage.add(int(point))
         free = np.flatnonzero(~pool.unique_labelled)  # (f,)
@@ -85,18 +93,42 @@ class FacilityLocation(DiverseStrategy):
 
 def _coverage(near: Neighbours, sizes: NDArray[np.int64]) -> SparseCoverage:
     """Return the coverage in which each vector covers those that have it as a neighbour."""
-    from scipy.sparse import csr_array
-
     p, k = near.positions.shape
-    scale = np.float32(np.median(near.distances)) if near.distances.size else np.float32(1)
-    similarity = np.zeros((p, k + 1), dtype=np.float32)
-    np.divide(near.distances, scale or np.float32(1), out=similarity[:, 1:])
-    np.exp(np.negative(np.square(similarity, out=similarity), out=similarity), out=similarity)
+    distances = np.zeros((p, k + 1), dtype=np.float32)
+    distances[:, 1:] = near.distances
     members = np.empty((p, k + 1), dtype=np.int32)
     members[:, 0], members[:, 1:] = np.arange(p), near.positions
-    starts = np.arange(p + 1) * (k + 1)
-    by_row = csr_array((similarity.ravel(), members.ravel(), starts), shape=(p, p))
-    turned = by_row.tocsc()  # column j: the points that have j among their nearest
+    return _by_similarity(members, distances, near.distances, sizes, p)
+
+
+def _coverage_of_target(pool: Pool, neighbours: int) -> SparseCoverage:
+    """Return the coverage in which a vector covers the target vectors that it is near to."""
+    references, sketch = References.of(pool), pool.index.sketch
+    near, squared = nearest_of(references.sketch, sketch, neighbours + 1)  # (r, k), (r, k)
+    beyond = np.sqrt(np.maximum(squared - references.apart[:, None], 0)).astype(np.float32)
+    return _by_similarity(near, beyond, beyond[:, 1:], references.items, len(sketch))
+
+
+def _by_similarity(
+    members: NDArray[np.integer],
+    distances: NDArray[np.float32],
+    scaling: NDArray[np.float32],
+    sizes: NDArray[np.int64],
+    p: int,
+) -> SparseCoverage:
+    """Return the coverage of r vectors by their (r, k) `members`, the positions of p points.
+
+    The median of `scaling` is the unit of the (r, k) distances.
+    """
+    from scipy.sparse import csr_array
+
+    r, k = members.shape
+    scale = np.float32(np.median(scaling)) if scaling.size else np.float32(1)
+    similarity = distances / (scale or np.float32(1))  # (r, k)
+    np.exp(np.negative(np.square(similarity, out=similarity), out=similarity), out=similarity)
+    starts = np.arange(r + 1) * k
+    by_row = csr_array((similarity.ravel(), members.ravel(), starts), shape=(r, p))
+    turned = by_row.tocsc()  # column j: the vectors that have j among their members
     return SparseCoverage(turned.indptr, turned.indices, turned.data, sizes)
 
 

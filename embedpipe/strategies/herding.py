@@ -25,6 +25,10 @@ class MaxHerding(DiverseStrategy):
     item. Each pick maximises the mean coverage of the unlabelled items. Ties go to the lowest row.
     Pools of more than 2,048 unique vectors use 2,048 evenly spaced reference items.
 
+    With a target, the picks maximise the mean coverage of its items, or of 2,048 evenly spaced
+    ones. An item of the target is covered by exp(−(d² − a²)/w²), where a is its distance to the
+    nearest item of the pool, labelled or not.
+
     Parameters
     ----------
     width
@@ -51,6 +55,7 @@ class MaxHerding(DiverseStrategy):
     """
 
     name: ClassVar[str] = "max_herding"
+    uses_target: ClassVar[bool] = True
 
     def __init__(self, *, width: float = 1.0, metric: str = METRIC) -> None:
         self.width = check_above("width", width)
@@ -60,7 +65,7 @@ class MaxHerding(DiverseStrategy):
         """Maximise the mean coverage greedily."""
         width = self.width * spread_of(pool.index.sketch)
         references = References.of(pool)
-        equal = np.ones(references.points.size)
+        equal = np.ones(references.items.size)
         found, coverage = cover_greedily(pool, references, equal, width, n)
         return UniquePicks(found.points, found.gains, {"coverage": coverage, "width": width})
 
@@ -75,7 +80,8 @@ class UncertaintyHerding(DiverseStrategy):
 
     Each pick maximises the mean coverage as in ``max_herding``, with each item weighted by its
     uncertainty. The kernel width w is the smallest distance between two labelled items. So w
-    shrinks as labels are added, and picks change from typical to uncertain items.
+    shrinks as labels are added, and picks change from typical to uncertain items. With a target,
+    its items are covered as in ``max_herding``, weighted by the uncertainty of the head about them.
 
     Parameters
     ----------
@@ -108,6 +114,7 @@ class UncertaintyHerding(DiverseStrategy):
     """
 
     name: ClassVar[str] = "uncertainty_herding"
+    uses_target: ClassVar[bool] = True
 
     def __init__(
         self, *, uncertainty: str = "margin", width: float = 1.0, metric: str = METRIC
@@ -119,7 +126,10 @@ class UncertaintyHerding(DiverseStrategy):
     def choose_unique(self, pool: Pool, n: int, rng: np.random.Generator) -> UniquePicks:
         """Maximise the weighted mean coverage greedily."""
         references = References.of(pool)
-        weights = self._uncertainties(pool, references.points)  # (r,)
+        measure = UNCERTAINTIES[self.uncertainty]
+        weights = np.ones(references.items.size)  # (r,)
+        if pool.has_labels:
+            weights = references.uncertainty(pool, measure)
         width = self._kernel_width(pool.index.sketch, pool.unique_labelled)
         found, coverage = cover_greedily(pool, references, weights, width, n)
         uncertainty = self._uncertainties(pool, found.points)  # (n,)

@@ -13,7 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SelectionError
 from ..index import Index
-from ..index.vectors import Vectors, block_rows, first_non_finite, row_blocks, take_rows
+from ..index.sharded_matrix import ShardedMatrix
+from ..index.vectors import (
+    Matrix,
+    Vectors,
+    block_rows,
+    first_non_finite,
+    on_parts,
+    row_blocks,
+    take_rows,
+    workers_of,
+)
 from ..tables import label_array, missing
 
 __all__ = ["Pool", "checked_rows"]
@@ -35,7 +45,8 @@ class Pool:
     Parameters
     ----------
     embeddings
-        (n, d) float32 array or memory map; never written to. Other real dtypes are copied.
+        (n, d) float32 array, memory map or `ShardedMatrix`; never written to. Other real dtypes
+        are copied.
     labelled
         (m,) distinct labelled rows. They need not be candidates.
     labels
@@ -56,10 +67,14 @@ class Pool:
         (e, d) example vectors for search by similarity.
     metadata
         Columns by name, each with (n,) numbers: one for every row of the matrix.
+    target
+        (t, d) vectors of unlabelled items from where the classifier will be used. Strategies with
+        ``uses_target`` then represent these items instead of the unlabelled rows; the others refuse
+        a target.
 
     Attributes
     ----------
-    embeddings, labelled, labels, index, examples, metadata
+    embeddings, labelled, labels, index, examples, metadata, target
         As given; arrays are read-only.
     candidates, unlabelled
         Ascending int64 rows; `unlabelled` are the candidates without labels.
@@ -81,7 +96,7 @@ class Pool:
 
     def __init__(
         self,
-        embeddings: ArrayLike,
+        embeddings: ArrayLike | ShardedMatrix,
         *,
         labelled: ArrayLike | None = None,
         labels: ArrayLike | None = None,
@@ -92,6 +107,7 @@ class Pool:
         index: Index | Callable[[Rows], Index] | None = None,
         examples: ArrayLike | None = None,
         metadata: Mapping[str, ArrayLike] | None = None,
+        target: ArrayLike | None = None,
     ) -> None:
         self.embeddings = _matrix(embeddings)  # (n, d)
         n = len(self.embeddings)
@@ -104,7 +120,8 @@ class Pool:
         self._predict, self._head = probabilities, head
         self._shared: dict[str, Any] = {}  # results shared with the pools of other metrics
         self.index = self._checked_index(index)
-        self.examples = None if examples is None else self._checked_examples(examples)  # (e, d)
+        self.examples = self._checked_vectors("examples", examples)  # (e, d)
+        self.target = self._checked_vectors("target", target)  # (t, d)
         self.metadata = {
             name: _column(name, values, n) for name, values in (metadata or {}).items()
         }
@@ -137,6 +154,41 @@ class Pool:
         vars(other).pop("unique_labelled", None)
         return other
 
+    def restricted(self, rows: ArrayLike) -> Self:
+        """Return the pool in which only these (k,) unlabelled rows can be selected.
+
+        Labelled rows stay. Both pools share the head and the predictions. The index of the new pool
+        is exact.
+
+        Examples
+        --------
+        >>> pool = Pool(np.eye(5, dtype=np.float32), labelled=[3, 0], labels=["cat", "dog"])
+        >>> part = pool.restricted([4, 1])
+        >>> part.unlabelled.tolist(), part.candidates.tolist()
+        ([1, 4], [0, 1, 3, 4])
+        """
+        wanted = np.sort(checked_rows(rows, len(self.embeddings), "rows"))
+        at = np.searchsorted(self.unlabelled, wanted)
+        known = at < self.unlabelled.size
+        known[known] = self.unlabelled[at[known]] == wanted[known]
+        others = wanted[~known]
+        if others.size:
+            raise SelectionError(
+                f"`rows` has row {others[0]}, which is not an unlabelled row of the pool."
+            )
+        settled = self._settled
+        other = copy.copy(self)
+        other.candidates = _read_only(np.union1d(settled, wanted))
+        other.unlabelled = _read_only(wanted)
+        other.index = self.index.restricted(other.candidates)
+        other._shared = {}
+        if self.has_predictions:
+            other._predict = self.probabilities
+        if self._head is not None:
+            other._head = lambda: self.head
+        vars(other).pop("unique_labelled", None)
+        return other
+
     @property
     def has_labels(self) -> bool:
         """Whether there are labels."""
@@ -151,6 +203,11 @@ class Pool:
     def has_predictions(self) -> bool:
         """Whether there is a head or a function that replaces its predictions."""
         return self._head is not None or self._predict is not None
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether workers can predict parts of the rows with the head."""
+        return workers_of(self.embeddings) is not None and self._predict is None and self.has_head
 
     @property
     def head(self) -> Any:
@@ -226,6 +283,11 @@ class Pool:
             return self._unlabelled_probabilities[at]  # (k, C)
         return self._probabilities(wanted)  # (k, C)
 
+    @cached_property
+    def _settled(self) -> Rows:
+        """The candidates that cannot be selected, ascending: labelled or declined."""
+        return np.setdiff1d(self.candidates, self.unlabelled, assume_unique=True)
+
     def check_finite(self) -> None:
         """Raise `SelectionError` for NaN or infinity in a candidate or labelled row."""
         bad = self._first_non_finite
@@ -234,13 +296,22 @@ class Pool:
                 f"row {bad} of the embeddings holds NaN or infinity: "
                 "embed that item again or leave it out of the candidates."
             )
+        if self.target is not None:
+            row = first_non_finite(self.target, np.arange(len(self.target)))
+            if row is not None:
+                raise SelectionError(
+                    f"row {row} of the target holds NaN or infinity: embed that item again or "
+                    "leave it out of the target."
+                )
 
     @property
     def _first_non_finite(self) -> int | None:
         return self._shared_result("first_non_finite", self._find_non_finite)
 
     def _find_non_finite(self) -> int | None:
-        found = (first_non_finite(self.embeddings, r) for r in (self.candidates, self.labelled))
+        found = (
+            first_non_finite(self.embeddings, r) for r in (self.candidates, np.sort(self.labelled))
+        )
         return min((row for row in found if row is not None), default=None)
 
     @property
@@ -255,6 +326,9 @@ class Pool:
         return found
 
     def _compute_probabilities(self) -> NDArray[np.float32]:
+        if self.has_workers and self.unlabelled.size:
+            found = on_parts(self.embeddings, self.unlabelled, _predicted_part, self.head)
+            return _read_only(self._checked_predictions(np.concatenate(found), self.unlabelled))
         most_unlabelled = self.unlabelled.size > MOST * self.candidates.size
         if self._predict is not None or not most_unlabelled:
             return _read_only(self._probabilities(self.unlabelled))
@@ -316,11 +390,13 @@ class Pool:
                 f"matrix of shape {self.embeddings.shape}: build the index from the same matrix "
                 "and candidates."
             )
-        if not np.may_share_memory(index.matrix, self.embeddings):
-            self._check_same_vectors(index.matrix)
+        own, indexed = self.embeddings, index.matrix
+        arrays = isinstance(own, np.ndarray) and isinstance(indexed, np.ndarray)
+        if indexed is not own and not (arrays and np.may_share_memory(indexed, own)):
+            self._check_same_vectors(indexed)
         return index
 
-    def _check_same_vectors(self, matrix: NDArray[np.float32]) -> None:
+    def _check_same_vectors(self, matrix: Matrix) -> None:
         for part in row_blocks(self.candidates.size, block_rows(self.embeddings.shape[1])):
             rows = self.candidates[part]
             own, indexed = take_rows(self.embeddings, rows), take_rows(matrix, rows)  # (b, d)
@@ -332,14 +408,17 @@ class Pool:
                     "Build the index from the same matrix and candidates."
                 )
 
-    def _checked_examples(self, examples: ArrayLike) -> NDArray[np.float32]:
-        given = np.asarray(examples)
+    def _checked_vectors(self, name: str, vectors: ArrayLike | None) -> NDArray[np.float32] | None:
+        if vectors is None:
+            return None
+        given = np.asanyarray(vectors)
         d = self.embeddings.shape[1]
         if given.ndim != 2 or given.shape[1] != d or not len(given):
             raise SelectionError(
-                f"`examples` must have shape (e, {d}) with at least one row; got {given.shape}."
+                f"`{name}` must have shape ({name[0]}, {d}) with at least one row; got "
+                f"{given.shape}."
             )
-        return _matrix(given)
+        return _array(given)
 
     def _count_classes(self, n_classes: int | None) -> int | None:
         self._declared_classes = n_classes is not None
@@ -348,7 +427,11 @@ class Pool:
         return len(np.unique(self.labels))
 
 
-def _matrix(embeddings: ArrayLike) -> NDArray[np.float32]:
+def _matrix(embeddings: ArrayLike | ShardedMatrix) -> Matrix:
+    return embeddings if isinstance(embeddings, ShardedMatrix) else _array(embeddings)
+
+
+def _array(embeddings: ArrayLike) -> NDArray[np.float32]:
     given = np.asanyarray(embeddings)
     if given.ndim != 2 or given.dtype.kind not in "fiu" or given.shape[1] == 0:
         raise SelectionError(
@@ -358,6 +441,10 @@ def _matrix(embeddings: ArrayLike) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):  # `check_finite` reports infinity
         matrix = given.astype(np.float32, copy=False)
     return _read_only(matrix.view())
+
+
+def _predicted_part(vectors: Matrix, rows: Rows, head: Any) -> NDArray[np.float32]:
+    return Pool(vectors, head=head, candidates=rows).probabilities()
 
 
 def checked_rows(given: ArrayLike, n: int, name: str) -> Rows:

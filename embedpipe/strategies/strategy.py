@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .._html import MAX_ROWS, result_html
 from .._registry import Registry
 from .._specs import build, format_spec, named_by
 from ..errors import SelectionError, UsageError
@@ -53,6 +54,24 @@ class Selection:
     scores: NDArray[np.float32]
     diagnostics: Mapping[str, Diagnostic] = field(default_factory=dict)
 
+    def _repr_html_(self) -> str:
+        n = len(self.rows)
+        arrays = {
+            name: value
+            for name, value in self.diagnostics.items()
+            if isinstance(value, np.ndarray) and value.shape == (n,)
+        }
+        facts = [
+            (name, value)
+            for name, value in self.diagnostics.items()
+            if not isinstance(value, np.ndarray)
+        ]
+        columns: list[NDArray[Any]] = [self.rows, self.scores, *arrays.values()]
+        shown = [column[:MAX_ROWS].tolist() for column in columns]
+        rows = zip(range(1, n + 1), *shown, strict=False)
+        headings = ["rank", "row", "score", *arrays]
+        return result_html(f"Selection of {n:,} rows", facts, headings, rows, n_rows=n)
+
 
 class Strategy(ABC):
     """A rule that selects items to label next.
@@ -75,6 +94,9 @@ class Strategy(ABC):
     may_stop_early
         Whether fewer rows than requested may be returned, but at least one. The diagnostic
         ``"stopped"`` then gives the reason.
+    uses_target
+        Whether the selection depends on the `target` of the pool. A strategy that does not use a
+        target refuses a pool that has one.
     metric
         ``"cosine"`` or ``"euclidean"``: the metric of the pool passed to `choose`. None: the
         metric of the pool's index.
@@ -98,6 +120,7 @@ class Strategy(ABC):
     needs_head: ClassVar[bool] = False
     distinct: ClassVar[bool] = False
     may_stop_early: ClassVar[bool] = False
+    uses_target: ClassVar[bool] = False
 
     metric: str | None = None
 
@@ -123,8 +146,9 @@ class Strategy(ABC):
         Raises
         ------
         SelectionError
-            If `n` is out of range, a candidate or labelled row contains NaN or infinity, required
-            labels are missing, or `choose` returned an invalid result.
+            If `n` is out of range, a candidate or labelled row or a vector of the target contains
+            NaN or infinity, required labels are missing, the pool has a target that the strategy
+            does not use, or `choose` returned an invalid result.
         """
         self._check_request(pool, n)
         measured = pool if self.metric is None else pool.measured_by(self.metric)
@@ -144,7 +168,18 @@ class Strategy(ABC):
                 f"strategy {self.name!r} needs labels. Label some items first, or use a strategy "
                 f"that needs no labels: {others}."
             )
+        if pool.target is not None:
+            self.check_target()
         pool.check_finite()
+
+    def check_target(self) -> None:
+        """Raise `SelectionError` unless the strategy uses a target."""
+        if not self.uses_target:
+            names = ", ".join(sorted(k for k in strategies if strategies[k].uses_target))
+            raise SelectionError(
+                f"strategy {str(self)!r} does not use a target: use one of {names}, or an "
+                "objective for the target, as in combine(margin, target_similarity)."
+            )
 
     def _check_answer(self, pool: Pool, n: int, selection: Selection) -> None:
         rows, scores = selection.rows, selection.scores

@@ -8,7 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .algorithms.predictions import entropy, least_confidence, margin, uncertainty_of
+from ..index.vectors import Matrix, on_parts
+from .algorithms.predictions import (
+    Uncertainty,
+    entropy,
+    least_confidence,
+    margin,
+    uncertainty_of,
+)
 from .pool import Pool
 from .strategy import Selection, Strategy, strategies, top_k
 
@@ -27,9 +34,23 @@ class MostUncertain(Strategy):
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """Take the `n` largest scores."""
+        if pool.has_workers:
+            found = on_parts(pool.embeddings, pool.unlabelled, _top, pool.head, self.score, n)
+            rows, scores = map(np.concatenate, zip(*found, strict=True))  # ascending rows
+            best = top_k(scores, n)
+            return Selection(rows[best], scores[best].astype(np.float32))
         scores = uncertainty_of(pool, self.score)  # (u,)
         best = top_k(scores, n)  # (n,)
         return Selection(pool.unlabelled[best], scores[best].astype(np.float32))
+
+
+def _top(
+    matrix: Matrix, rows: NDArray[np.int64], head: Any, score: Uncertainty, n: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the `n` rows with the largest scores, or all, ascending, and the scores."""
+    scores = uncertainty_of(Pool(matrix, head=head, candidates=rows), score)
+    best = np.sort(top_k(scores, min(n, rows.size)))
+    return rows[best], scores[best]
 
 
 @strategies.register("margin")

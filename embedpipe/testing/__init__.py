@@ -1,4 +1,4 @@
-"""Contract checks for custom strategies, heads, policies, label formats, datasets and backbones.
+"""Contract checks for custom strategies, heads, policies, methods, formats, datasets and backbones.
 
 One call runs all checks of a strategy, and raises `ContractError` if one fails::
 
@@ -19,6 +19,7 @@ from .backbones import backbone_checks, check_backbone
 from .datasets import check_dataset, dataset_checks
 from .formats import check_format, format_checks
 from .heads import check_head, head_checks
+from .methods import check_method, method_checks
 from .policies import check_policy, policy_checks
 from .strategies import check_strategy, strategy_checks
 
@@ -31,11 +32,13 @@ __all__ = [
     "check_dataset",
     "check_format",
     "check_head",
+    "check_method",
     "check_policy",
     "check_strategy",
     "dataset_checks",
     "format_checks",
     "head_checks",
+    "method_checks",
     "policy_checks",
     "strategy_checks",
 ]

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from ..errors import SelectionError
 from ..heads import LogisticHead
+from ..index import ShardedMatrix
 from ..strategies import Pool, Selection, Strategy, get_strategy, strategies
 from ._suite import CheckReport, NotApplicable, Suite, raising
 
@@ -32,7 +33,7 @@ def check_strategy(spec: str) -> CheckReport:
     Examples
     --------
     >>> print(check_strategy("random"))
-    23 checks passed
+    24 checks passed
     not applicable: block_size_does_not_change_the_selection: the option block_size is missing
     """
     return strategy_checks.run(spec)
@@ -47,7 +48,7 @@ def example_matrix() -> NDArray[np.float32]:
 
 
 def example_pool(
-    matrix: NDArray[np.float32],
+    matrix: NDArray[np.float32] | ShardedMatrix,
     labelled: ArrayLike = (0, 1),
     labels: ArrayLike | None = None,
     **options: Any,
@@ -101,6 +102,18 @@ def name_equals_the_registered_name(spec: str) -> None:
     assert strategies[kind.name] is kind, f"strategies[{kind.name!r}] is another class"
     assert isinstance(kind.needs_labels, bool), "needs_labels must be True or False"
     assert inspect.getdoc(kind), "the class has no docstring for `embedpipe list`"
+
+
+@strategy_checks
+def rows_in_several_files_give_the_same_selection(spec: str) -> None:
+    matrix = example_matrix()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{number}.npy" for number in range(3)]
+        for path, part in zip(paths, np.split(matrix, [7, 45]), strict=True):
+            np.save(path, part)
+        shards = ShardedMatrix(paths)
+        _same(_select(spec, example_pool(matrix), 9), _select(spec, example_pool(shards), 9))
+        del shards
 
 
 @strategy_checks
@@ -176,7 +189,13 @@ def inputs_are_not_changed(spec: str) -> None:
 def arrays_of_the_pool_stay_read_only(spec: str) -> None:
     pool = example_pool(example_matrix())
     _select(spec, pool, 3)
-    for array in (pool.embeddings, pool.labelled, pool.labels, pool.candidates, pool.unlabelled):
+    for array in (
+        np.asarray(pool.embeddings),
+        pool.labelled,
+        pool.labels,
+        pool.candidates,
+        pool.unlabelled,
+    ):
         assert array is not None
         assert not array.flags.writeable, "an array of the pool was made writeable"
 

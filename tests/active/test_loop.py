@@ -45,7 +45,9 @@ def problem(n: int = 120, classes: int = 3) -> Problem:
 
 
 def test_each_round_adds_a_batch_and_is_evaluated_on_the_test_rows(digits: ep.Embeddings) -> None:
-    loop = ep.ActiveLoop(digits, strategy="margin", initial="random", initial_size=40, seed=3)
+    loop = ep.ActiveLoop(
+        digits, strategy="margin", initial="random", initial_size=40, seed=3, head="logistic"
+    )
     records = list(loop.run(rounds=3, batch_size=30))
     assert [record.round for record in records] == [0, 1, 2, 3]
     assert [record.labelled for record in records] == [40, 70, 100, 130]
@@ -61,6 +63,19 @@ def test_each_round_adds_a_batch_and_is_evaluated_on_the_test_rows(digits: ep.Em
     predicted = head.predict(digits.matrix[test])
     assert records[-1].accuracy == pytest.approx(np.mean(predicted == truth))
     assert records[-1].macro_f1 == pytest.approx(f1_score(truth, predicted, average="macro"))
+
+
+def test_the_default_head_learns_from_the_candidates_without_a_label(digits: ep.Embeddings) -> None:
+    loop = ep.ActiveLoop(digits, strategy="margin", initial="random", initial_size=40, seed=3)
+    record = list(loop.run(rounds=1, batch_size=30))[-1]
+    rows, labels = loop.labelled()
+    train = digits.rows("train")
+    rest = np.setdiff1d(train, rows)
+    head = ep.AutoHead().fit(digits.matrix[rows], labels, unlabelled=digits.matrix[rest])
+    assert record.head["choice"] == loop.fitted.choice_
+    assert (head.n_unlabelled_, loop.fitted.n_unlabelled_) == (len(train) - 70, len(train) - 70)
+    agreement = np.mean(head.predict(digits.matrix) == loop.fitted.predict(digits.matrix))
+    assert agreement > 0.97  # the principal axes of the loop are those of all candidates
 
 
 def test_the_labels_of_test_rows_change_only_the_measures() -> None:
@@ -140,13 +155,16 @@ def plain(records: list[ep.RoundRecord]) -> list[dict[str, object]]:
     for record in records:
         fields = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
         del fields["select_seconds"], fields["fit_seconds"]
+        fields["predictions"] = record.predictions.table(record.round).to_pylist()
         rows.append({k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in fields.items()})
     return rows
 
 
 def test_a_run_continues_with_the_same_picks(digits: ep.Embeddings, tmp_path: Path) -> None:
     def loop(workspace: Path) -> ep.ActiveLoop:
-        return ep.ActiveLoop(digits, strategy="coral", initial_size=20, workspace=workspace)
+        return ep.ActiveLoop(
+            digits, strategy="coral", initial_size=20, head="logistic", workspace=workspace
+        )
 
     whole = plain(list(loop(tmp_path / "one").run(rounds=4, batch_size=10)))
     broken_off = loop(tmp_path / "two").run(rounds=4, batch_size=10)
@@ -201,7 +219,7 @@ def test_the_files_of_a_run(digits: ep.Embeddings, tmp_path: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     assert config["strategy"] == "margin"
     assert config["batch_size"] == 10
-    assert config["head"]["class"] == "embedpipe.heads.logistic.LogisticHead"
+    assert config["head"]["class"] == "embedpipe.heads.auto.AutoHead"
     assert config["head"]["options"]["C"] == "auto"
     picks = pq.read_table(folder / "picks.parquet").to_pylist()
     assert len(picks) == 30

@@ -26,32 +26,33 @@ def toys() -> Problem:
 @pytest.mark.parametrize(
     ("options", "run_id"),
     [
-        ({}, "toys-coreset-margin-s0-a10fad4768"),
-        ({"batch_size": 99}, "toys-coreset-margin-s0-eceb643d6b"),
+        ({}, "toys-coreset-margin-s0-9102b76742"),
+        ({"batch_size": 99}, "toys-coreset-margin-s0-3d356c1b06"),
         (
             {"strategy": "entropy", "initial": "typiclust", "seed": 7, "initial_size": 3,
              "batch_size": 2},
-            "toys-typiclust-entropy-s7-e346903610",
+            "toys-typiclust-entropy-s7-babae78fac",
         ),
-        ({"mode": "replay", "buffer_size": 4}, "toys-coreset-margin-s0-75f4aea746"),
-        ({"mode": "replay"}, "toys-coreset-margin-s0-9c37c336c4"),
-        ({"mode": "replay", "batch_size": 99}, "toys-coreset-margin-s0-2d901b0196"),
+        ({"mode": "replay", "buffer_size": 4}, "toys-coreset-margin-s0-dd3c8771c7"),
+        ({"mode": "replay"}, "toys-coreset-margin-s0-593ccc5991"),
+        ({"mode": "replay", "batch_size": 99}, "toys-coreset-margin-s0-7479fd4a37"),
         (
             {"mode": "half_cumulative", "head": "mlp(hidden=8)", "skip": 1},
-            "toys-coreset-margin-s0-9627718900",
+            "toys-coreset-margin-s0-31fa09b53c",
         ),
         (
             {"labelling": OracleOptions(0.1, "symmetric", 0.2, {"hat": 2.0}), "advice": "cheap"},
-            "toys-coreset-margin-s0-41a0c9936d",
+            "toys-coreset-margin-s0-db334c1715",
         ),
-        ({"head": GaussianNB()}, "toys-coreset-margin-s0-5c1e9c3f59"),
+        ({"head": GaussianNB()}, "toys-coreset-margin-s0-28385f0a35"),
         (
             {"strategy": "coral(uncertainty=entropy)", "initial": "random"},
-            "toys-random-coral-s0-d24e727c35",
+            "toys-random-coral-s0-205be121e8",
         ),
     ],
 )  # fmt: skip
-def test_run_ids_are_those_of_version_0_1(options, run_id):
+def test_run_ids_are_those_of_version_0_2(options, run_id):
+    options = {"head": "logistic", **options}
     assert LoopOptions(**options).run_id(TOYS) == run_id
     loop = ActiveLoop(toys(), **options)
     assert (loop.problem.identity, loop.run_id()) == (TOYS, run_id)

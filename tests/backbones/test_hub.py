@@ -71,6 +71,7 @@ def hub(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_revisions_have_different_digests(
     hub: tuple[str, list[str]], photos: Callable[..., Path], tmp_path: Path
 ) -> None:

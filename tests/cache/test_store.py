@@ -125,6 +125,20 @@ def test_missing_marks_images_without_a_vector(store: Store) -> None:
     assert store.missing(ids).tolist() == [False, True, True]
 
 
+def test_missing_searches_all_fragments_for_copies(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("embedpipe.cache.store.SEARCHED", 3)  # several searches
+    for start in range(10, 20, 2):
+        store.add([Row(content(start), np.zeros(4, np.float32), 1, 1, 1)], {"runtime": "test"})
+    ids = [content(18), content(11), content(10), None, content(18), content(11)]
+    assert store.missing(pa.array(ids, CONTENT_ID)).tolist() == [
+        False, True, False, True, False, True,
+    ]  # fmt: skip
+    assert store.missing(pa.array([], CONTENT_ID)).tolist() == []
+    assert store.missing(pa.array([None], CONTENT_ID)).tolist() == [True]
+
+
 def test_the_sizes_of_images(store: Store, workspace: Workspace) -> None:
     store.add([Row(content(7), np.zeros(4, np.float32), 640, 480, 9)], {"runtime": "test 2"})
     ids = pa.array([content(7), content(9), None, content(1)], CONTENT_ID)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from embedpipe.checks.file_groups import misnamed_rows
 from embedpipe.checks.image_stats import (
     SIDE,
+    FileProperties,
     ImageStats,
     blank_rows,
     image_stats,
@@ -17,6 +19,7 @@ from embedpipe.checks.image_stats import (
     tiny_side,
 )
 from embedpipe.datasets import Source
+from tests.pixels.files import RGB, png
 
 
 class Files(Source):
@@ -147,7 +150,14 @@ def with_sides(*sides):
     n = len(sides)
     sizes = np.array([[side, 2 * side] for side in sides], np.int32)
     seen = np.array([side > 0 for side in sides])
-    return ImageStats(seen, sizes, np.zeros(n, np.float32), np.zeros((n, SIDE, SIDE), np.uint8), ())
+    return ImageStats(
+        seen,
+        sizes,
+        np.zeros(n, np.float32),
+        np.zeros((n, SIDE, SIDE), np.uint8),
+        FileProperties.unread(n),
+        (),
+    )
 
 
 def test_tiny_depends_on_the_median_side():
@@ -159,3 +169,35 @@ def test_tiny_depends_on_the_median_side():
     rows, side = tiny_rows(with_sides(0, 0))
     assert (rows.tolist(), side) == ([], None)
     assert tiny_rows(with_sides(8, 8, 8))[0].tolist() == []
+
+
+def test_properties_come_from_the_content_of_the_files():
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    deep = np.arange(4096, dtype=np.uint16).reshape(64, 64) << 4
+    files = {
+        "cmyk.jpg": encoded(gradient(60, 50).convert("CMYK")),
+        "deep.png": encoded(Image.fromarray(deep), "PNG"),
+        "palette.gif": encoded(gradient(60, 50).convert("P"), "GIF"),
+        "turned.jpg": encoded(gradient(60, 50), exif=turned),
+        "really-png.jpg": encoded(gradient(60, 50), "PNG"),
+        "page.pgm": encoded(gradient(60, 50).convert("L"), "PPM"),
+        "text.jpg": b"not an image",
+        "two.jpg": encoded(
+            gradient(60, 50), "MPO", save_all=True, append_images=[gradient(60, 50)]
+        ),
+    }
+    found = looked(files)[0].files
+    assert found.formats.tolist() == ["JPEG", "PNG", "GIF", "JPEG", "PNG", "PPM", "", "JPEG"]
+    assert found.modes.tolist() == ["CMYK", "I;16", "P", "RGB", "RGB", "L", "", "RGB"]
+    assert found.orientations.tolist() == [1, 1, 1, 6, 1, 1, 0, 1]
+    sizes = [len(content) for content in files.values()]
+    sizes[6] = 0  # the text
+    assert found.n_bytes.tolist() == sizes
+    assert misnamed_rows(files, found).tolist() == [4]
+
+
+def test_16_bit_colour_is_named():
+    rng = np.random.default_rng(0)
+    found = looked({"deep": png(rng.integers(0, 1 << 16, (40, 40, 3), dtype=np.uint16), RGB)})[0]
+    assert found.files.modes.tolist() == ["RGB;16"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from embedpipe.checks import confident_errors, find_label_errors
 from embedpipe.checks.label_errors import estimated_joint, label_margins
-from embedpipe.heads import LogisticHead, cross_validated_probabilities
+from embedpipe.heads import LogisticHead, RidgeHead, cross_validated_probabilities
 
 cleanlab_filter = pytest.importorskip("cleanlab.filter")
 cleanlab_rank = pytest.importorskip("cleanlab.rank")
@@ -153,6 +153,23 @@ def test_flipped_labels_of_real_digits_are_found(digits):
         confident_joint=estimated_joint(values, codes),  # theirs is rounded by chance where tied
     )
     assert found.rows.tolist() == theirs.tolist()
+
+
+def test_many_labels_of_many_classes_are_judged_by_ridge():
+    rng = np.random.default_rng(0)
+    truth = np.arange(5_100) % 200  # 1,020,000 pairs of label and class
+    centres = rng.standard_normal((200, 24))
+    matrix = (centres[truth] + 0.6 * rng.standard_normal((5_100, 24))).astype(np.float32)
+    labels = truth.copy()
+    flipped = rng.permutation(5_100)[:100]
+    labels[flipped] = (truth[flipped] + 1) % 200
+    found = find_label_errors(matrix, np.arange(5_100), labels)
+    by_ridge = find_label_errors(matrix, np.arange(5_100), labels, RidgeHead())
+    assert found.rows.tolist() == by_ridge.rows.tolist()
+    np.testing.assert_array_equal(found.suggested_probabilities, by_ridge.suggested_probabilities)
+    hits = np.isin(found.rows, flipped)
+    assert hits.sum() / flipped.size > 0.7
+    assert hits.mean() > 0.7
 
 
 def test_rows_are_those_of_the_matrix(digits):

@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from embedpipe.checks import check
+from embedpipe.checks import Imbalance, check
 from embedpipe.errors import UsageError
 from embedpipe.reports import Pick, make_thumbnail, write_checks
-from embedpipe.reports.check_report import ChecksData, Finding, FindingKind, checks_of
+from embedpipe.reports.check_report import (
+    ChecksData,
+    Finding,
+    FindingKind,
+    checks_of,
+    missing_classes,
+)
 from tests.conftest import quiet_page
 
 EVIL = "<script>fail()</script>"
@@ -41,6 +47,17 @@ def test_it_shows_what_was_found(data, copies):
     assert data.missing == ("The test split has no image of class b.",)
     findings = [finding for each in data.kinds for finding in each.findings]
     assert all(pick.thumbnail for finding in findings for pick in finding.items)
+
+
+def test_missing_classes_are_named_up_to_a_number():
+    def sentences(*names):
+        return missing_classes(Imbalance({}, None, (), tuple(("test", name) for name in names)))
+
+    assert sentences("b", "c") == ("The test split has no image of 2 classes: b, c.",)
+    (many,) = sentences(*map(str, range(312)))
+    assert many == (
+        "The test split has no image of 312 classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 302 more."
+    )
 
 
 def test_the_same_data_give_the_same_page_without_external_files(data, tmp_path):

@@ -215,3 +215,16 @@ def read_or_end(descriptor: int) -> bytes:
         return os.read(descriptor, 65536)
     except OSError:  # on Linux, the other end is closed
         return b""
+
+
+def test_annotate_for_a_target(
+    folder: Path, photos: Callable[..., Path], workspace: Path, tmp_path: Path
+) -> None:
+    shop = photos(4, name="shop")
+    words = ["annotate", str(folder), *OPTIONS, "--target", str(shop), "--workspace"]
+    answers = "\n".join(["hat", "shoe"] * 3 + ["hat", "q", ""])
+    outcome = CliRunner().invoke(app, [*words, str(workspace), "--json"], input=answers)
+    assert outcome.exit_code == 0, outcome.stderr
+    found = json.loads(outcome.stdout)
+    assert (found["target"]["name"].partition("-")[0], found["target"]["items"]) == ("shop", 4)
+    assert found["labelled"] == 7

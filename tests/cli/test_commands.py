@@ -105,8 +105,9 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "unknown backbone": (
         ["embed", "{photos}", "--backbone", "efficientnet_lite1"], 2,
-        "unknown backbone 'efficientnet_lite1'. Did you mean 'efficientnet_lite0'? Known: "
-        "efficientnet_lite0, toy. Any timm:NAME or torchvision:NAME is a backbone too. For a "
+        "unknown backbone 'efficientnet_lite1'. Did you mean 'efficientnet_lite2'? Known: "
+        "efficientnet_lite0, efficientnet_lite2, toy. Any timm:NAME or torchvision:NAME is a "
+        "backbone too. For a "
         "backbone of your own, add --import MODULE.",
     ),
     "unknown timm model": (
@@ -158,7 +159,7 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "unknown runtime": (
         ["embed", "{photos}", "--runtime", "tensorflow"], 2,
-        "unknown runtime 'tensorflow': use auto, torch, openvino.",
+        "unknown runtime 'tensorflow': use auto, torch, torch-compile, openvino.",
     ),
     "unknown executor": (
         ["embed", "{photos}", "--executor", "spark"], 2,
@@ -167,7 +168,7 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     "unknown list": (
         ["list", "strategis"], 2,
         "unknown list 'strategis'. Did you mean 'strategies'? Known: backbones, datasets, formats, "
-        "heads, policies, strategies.",
+        "heads, methods, policies, strategies.",
     ),
     "n larger than the pool": (
         ["select", "{photos}", "-n", 30], 1,

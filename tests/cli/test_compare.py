@@ -29,24 +29,39 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resul
 
 def test_json_and_files(call: Callable[..., Result], tmp_path: Path) -> None:
     arguments = ("--strategies", "margin,combine(margin^2, diversity)", "--seeds", 2)
-    outcome = call("digits", *arguments, "--json", "--figure", tmp_path / "curves.pdf")
+    files = (
+        "--figure",
+        tmp_path / "curves.pdf",
+        "--figure-width",
+        "single",
+        "--table",
+        tmp_path / "table.tex",
+    )
+    outcome = call("digits", *arguments, "--json", *files)
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.stdout.count("\n") == 1
     found = json.loads(outcome.stdout)
-    assert list(found) == ["summary", "results", "report", "runs", "failures", "seconds"]
+    keys = ["summary", "headline", "results", "report", "runs", "failures", "seconds"]
+    assert list(found) == keys
+    assert found["headline"].startswith(
+        "No comparison with random was possible with these 2 pools."
+    )
     assert (found["runs"], found["failures"]) == (6, [])
     assert {row["strategy"] for row in found["summary"]} == {
         "margin",
         "combine(margin^2, diversity)",
         "random",
     }
-    keys = {"strategy", "initial", "aubc_mean", "aubc_ci", "labels_to_target", "p_value"}
-    assert all(keys <= set(row) for row in found["summary"])
+    columns = {"strategy", "initial", "aubc_mean", "aubc_ci", "labels_to_target", "p_value"}
+    assert all(columns <= set(row) for row in found["summary"])
     assert Path(found["results"]).name == "results.parquet"
     page = Path(found["report"]).read_text(encoding="utf-8")
     assert "combine(margin^2, diversity)" in page
     assert "embedpipe" in page
     assert (tmp_path / "curves.pdf").read_bytes().startswith(b"%PDF")
+    assert (
+        r"combine(margin\textasciicircum{}2, diversity) & " in (tmp_path / "table.tex").read_text()
+    )
     before = Path(found["results"]).read_bytes()
     again = json.loads(call("digits", *arguments, "--json").stdout)
     assert again["summary"] == found["summary"]
@@ -56,7 +71,7 @@ def test_json_and_files(call: Callable[..., Result], tmp_path: Path) -> None:
 def test_the_text_has_both_baselines(call: Callable[..., Result]) -> None:
     outcome = call("digits", "--strategies", "coreset", "--seeds", 2, "--seed-offset", 5)
     assert outcome.exit_code == 0, outcome.stderr
-    assert "digits, toy; logistic, cumulative; 2 seeds, 20 to 40 labels" in outcome.stdout
+    assert "digits, toy; auto, cumulative; 2 seeds, 20 to 40 labels" in outcome.stdout
     assert "upper baseline (all labels) 0." in outcome.stdout
     assert "lower baseline (random) 0." in outcome.stdout
     assert "about" not in outcome.stdout
@@ -64,8 +79,41 @@ def test_the_text_has_both_baselines(call: Callable[..., Result]) -> None:
     assert call("digits", "--seeds", 2, "--quiet").stderr == ""
 
 
+def test_each_seed_has_its_own_pool(call: Callable[..., Result]) -> None:
+    words = ("digits", "--strategies", "coreset", "--seeds", 3, "--no-upper-baseline")
+    found = json.loads(call(*words, "--json").stdout)
+    for row in found["summary"]:
+        assert (row["distinct_runs"], row["p_reason"]) == (3, None)
+        assert row["aubc_ci"][0] < row["aubc_mean"] < row["aubc_ci"][1]
+        assert (row["pool_share"], row["pool_size"]) == (0.8, 1120)
+    line = "each seed: its own random 80 % of the 1,400 candidates"
+    assert call(*words).stdout.splitlines()[4] == line  # after the headline and the title
+    assert line in Path(found["report"]).read_text(encoding="utf-8")
+
+
+def test_the_oracle_ceiling_is_a_reference(call: Callable[..., Result]) -> None:
+    words = ("digits", "--strategies", "margin", "--seeds", 1, "--oracle-ceiling")
+    found = json.loads(call(*words, "--json").stdout)
+    assert (found["runs"], found["failures"]) == (3, [])
+    assert [row["strategy"] for row in found["summary"]] == ["margin", "random"]
+    first, second = (row["oracle_ceiling"] for row in found["summary"])
+    assert first == second
+    assert (first["seeds"], first["distinct_runs"], list(first["accuracy_at"])) == (
+        1,
+        1,
+        list(found["summary"][0]["accuracy_at"]),
+    )
+    text = call(*words).stdout
+    (line,) = [line for line in text.splitlines() if "oracle ceiling (uses true labels)" in line]
+    assert f" {first['aubc_mean']:.3f} (one run) " in line
+    page = Path(found["report"]).read_text(encoding="utf-8")
+    assert "oracle ceiling (uses true labels)" in page
+    assert "oracle" not in page.partition("<h1>")[2].partition("</h1>")[0]
+
+
 def test_a_deterministic_strategy_counts_as_one_run(call: Callable[..., Result]) -> None:
     words = ("digits", "--strategies", "coreset,margin", "--initials", "coreset", "--seeds", 3)
+    words += ("--pool-share", 1)
     outcome = call(*words, "--json")
     assert outcome.exit_code == 0, outcome.stderr
     found = json.loads(outcome.stdout)
@@ -103,7 +151,7 @@ def test_failures_are_reported_after_the_other_runs(call: Callable[..., Result])
     assert outcome.exit_code == 1
     found = json.loads(outcome.stdout)
     assert (found["runs"], len(found["failures"])) == (2, 1)
-    assert f"digits, toy: typiclust, then {wrong}; logistic, cumulative; seed 0: " in outcome.stderr
+    assert f"digits, toy: typiclust, then {wrong}; auto, cumulative; seed 0: " in outcome.stderr
     assert outcome.stderr.splitlines()[-1].startswith("embedpipe: 1 task failed; ")
     assert outcome.stderr.splitlines()[-1].endswith(
         "The other tasks are done; run the same command again to retry."
@@ -120,10 +168,22 @@ def test_failures_are_reported_after_the_other_runs(call: Callable[..., Result])
         (("--heads", "logistik"), "embedpipe: unknown head 'logistik'. Did you mean 'logistic'?"),
         (("--initials", "margin"), "embedpipe: 'margin' cannot choose the first batch:"),
         (("--modes", "replya"), "embedpipe: unknown mode 'replya'. Did you mean 'replay'?"),
-        (("--target", "95"), "embedpipe: target is 95.0: give a share"),
+        (("--target-share", "95"), "embedpipe: target is 95.0: give a share"),
         (
             ("--figure", "x.doc"),
             "embedpipe: cannot draw x.doc: its name must end in .pdf, .svg or .png.",
+        ),
+        (
+            ("--figure-kind", "labls"),
+            "embedpipe: unknown kind of figure 'labls'. Did you mean 'labels'?",
+        ),
+        (
+            ("--figure-width", "singel"),
+            "embedpipe: unknown width 'singel'. Did you mean 'single'?",
+        ),
+        (
+            ("--table", "x.doc"),
+            "embedpipe: cannot write x.doc: its name must end in .tex, .md or .csv.",
         ),
     ],
 )
@@ -134,3 +194,47 @@ def test_wrong_usage_is_an_error_in_one_line(
     assert (outcome.exit_code, outcome.stdout) == (2, "")
     assert outcome.stderr.startswith(message)
     assert outcome.stderr.count("\n") == 1
+
+
+def test_a_target_is_stated_and_random_ignores_it(call: Callable[..., Result]) -> None:
+    words = ("digits", "--strategies", "auto", "--seeds", 2, "--target", "test")
+    outcome = call(*words, "--json")
+    assert outcome.exit_code == 0, outcome.stderr
+    found = json.loads(outcome.stdout)
+    chosen_for = {"name": "test", "items": 397, "test_images": 397}
+    assert [row["chosen_for"] for row in found["summary"]] == [chosen_for] * 2
+    line = "397 images of test; 397 are test images, so the accuracy is transductive"
+    assert line in Path(found["report"]).read_text(encoding="utf-8")
+    assert f"chosen for: {line}" in call(*words).stdout
+    plain = json.loads(call(*words[:-2], "--json").stdout)
+    assert [row["chosen_for"] for row in plain["summary"]] == [None, None]
+    areas = [
+        {row["strategy"]: row["aubc_mean"] for row in each["summary"]} for each in (found, plain)
+    ]
+    assert areas[0]["random"] == areas[1]["random"]
+    assert areas[0]["auto"] != areas[1]["auto"]
+
+
+def test_a_grid_file_names_a_folder_beside_it(
+    call: Callable[..., Result], photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    photos(40), photos(6, name="shop")
+    file = tmp_path / "grid.yaml"
+    file.write_text(
+        "{dataset: photos, backbone: toy, strategies: [max_herding], seeds: 2, target: shop}"
+    )
+    outcome = call(file, "--json")
+    assert outcome.exit_code == 0, outcome.stderr
+    row = json.loads(outcome.stdout)["summary"][0]["chosen_for"]
+    assert (row["name"].partition("-")[0], row["items"]) == ("shop", 6)
+
+
+def test_a_number_as_target_has_its_old_meaning(call: Callable[..., Result]) -> None:
+    words = ("digits", "--strategies", "coreset", "--seeds", 2)
+    outcome = call(*words, "--target", "0.5")
+    assert "`--target 0.5` is now `--target-share 0.5`" in outcome.stderr
+    assert "(50 % of the upper baseline)" in outcome.stdout
+    assert outcome.stdout == call(*words, "--target-share", "0.5").stdout
+    refused = call("digits", "--strategies", "auto,margin", "--target", "test")
+    assert refused.exit_code == 1
+    assert "strategy 'margin' does not use a target: use one of auto, coreset" in refused.stderr

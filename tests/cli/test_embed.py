@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import embedpipe as ep
@@ -25,6 +26,20 @@ def test_embed(call: Callable[..., Outcome], photos: Callable[..., Path]) -> Non
     assert "12 items, 0 embedded, 11 reused, 1 failed; 48 dimensions" in outcome.out
     assert outcome.err == "`class0/0000.jpg` is not an image in a supported format.\n"
     assert call("embed", folder, "--quiet").err == ""
+
+
+def test_embed_prints_the_stage_that_limits_the_speed(
+    call: Callable[..., Outcome], photos: Callable[..., Path]
+) -> None:
+    outcome = call("embed", photos(12), "--profile", "--json")
+    profile = outcome.json()["profile"]
+    assert isinstance(profile, dict)
+    assert profile["images"] == 12
+    assert set(profile["busy_seconds"]) == {"read", "decode", "encode", "write"}
+    assert profile["images"] / profile["seconds"] <= profile["ideal_images_per_second"]
+    assert f"bottleneck: {profile['bottleneck']}; " in outcome.err
+    again = call("embed", photos(12), "--profile", "--json")
+    assert "profile" not in again.json()
 
 
 def test_select_lists_and_shows_the_group_of_each_pick(
@@ -119,3 +134,52 @@ def test_select_accepts_a_head_with_options(call, photos, head):
     assert len({pick["id"] for pick in found["picks"]} - {pick["id"] for pick in items[:6]}) == 3
     again = call("select", folder, "-n", 3, *options).json()
     assert again["picks"] == found["picks"]
+
+
+def test_select_for_a_folder_or_a_split(
+    call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder, other = photos(12), photos(4, name="shop")
+    outcome = call("select", folder, "-n", 3, "--strategy", "auto", "--target", other, "--json")
+    result = outcome.json()
+    embeddings, target = (
+        ep.embed(each, backbone="toy", workspace=tmp_path / "workspace") for each in (folder, other)
+    )
+    assert result["target"] == {"name": target.dataset.name, "items": 4}
+    assert f"target: 4 images of {other}" in outcome.err
+    expected = ep.select(embeddings, n=3, strategy="auto", target=np.asarray(target))
+    ids = [embeddings.items[row].id for row in expected.rows]
+    assert [pick["id"] for pick in result["picks"]] == ids
+    split = call("select", "digits", "-n", 2, "--strategy", "max_herding", "--target", "test")
+    assert split.status == 0
+    assert "target: 397 images of the split test" in split.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            "--target nosuch --strategy auto",
+            "embedpipe: --target nosuch: 'digits' has no such split (its splits are test, train), "
+            "and there is no folder, archive or dataset of this name.",
+        ),
+        (
+            "--target tst --strategy auto",
+            "embedpipe: --target tst: 'digits' has no such split (its splits are test, train), "
+            "and there is no folder, archive or dataset of this name. Did you mean 'test'?",
+        ),
+        (
+            "--target test --strategy typiclust",
+            "embedpipe: strategy 'typiclust' does not use a target: use one of auto, coreset, "
+            "doubtful_coverage, facility_location, max_herding, uncertainty_herding, or an "
+            "objective for the target, as in combine(margin, target_similarity).",
+        ),
+    ],
+)
+def test_a_target_that_cannot_be_used_is_refused(
+    call: Callable[..., Outcome], options: str, message: str
+) -> None:
+    outcome = call("select", "digits", "-n", 2, *options.split())
+    assert outcome.out == ""
+    assert message in outcome.err.splitlines()
+    assert outcome.status in (1, 2)

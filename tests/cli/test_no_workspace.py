@@ -21,6 +21,7 @@ MISSING = {
     "compare": [],
     "replay": [],
     "check": [],
+    "report": [],
     "label": [],
     "annotate": [],
     "labels import": ["labels.csv", "--format", "csv"],
@@ -37,6 +38,7 @@ WRONG = {
     "compare": ["--strategies", "nothing"],
     "replay": ["--policy", "nothing"],
     "check": ["--index", "nothing"],
+    "report": ["--layout", "nothing"],
     "label": ["--strategy", "nothing"],
     "annotate": ["--head", "nothing"],
     "labels import": ["labels.csv", "--format", "nothing"],
@@ -52,6 +54,7 @@ NO_LABELS = {
     "select": ["-n", 3, "--labels", "nothing.csv", *TOY],
     "select ": ["-n", 3, "--metadata", "nothing.csv", *TOY],
     "check": ["--labels", "nothing.csv", *TOY],
+    "report": ["--labels", "nothing.csv", *TOY],
 }
 
 

@@ -24,6 +24,7 @@ batch_size: 10
 skip: 0
 labelling: {noise: 0.1}
 upper_baseline: false
+pool_share: 0.9
 name: mine
 """
 
@@ -49,7 +50,7 @@ def refused(outcome: Result) -> str:
         ("--heads ridge", "heads"), ("--rounds 4", "rounds"), ("--initial-size 5", "initial_size"),
         ("--batch-size 5", "batch_size"), ("--skip 1", "skip"), ("--noise 0.2", "labelling"),
         ("--abstain 0.1", "labelling"), ("--name other", "name"), ("--backbones toy", "backbones"),
-        ("--no-upper-baseline", "upper_baseline"),
+        ("--no-upper-baseline", "upper_baseline"), ("--pool-share 0.5", "pool_share"),
     ],
 )  # fmt: skip
 def test_an_option_in_the_grid_file_cannot_be_typed(
@@ -92,12 +93,14 @@ def test_other_options_can_be_typed_with_a_grid_file(
 @pytest.mark.parametrize(
     ("words", "start"),
     [
+        ("compare digits --pool-share 0", "pool_share must be a share of the training images"),
+        ("replay digits --pool-share 0", "pool_share must be a share of the training images"),
         ("compare digits --accuracy 1.5", "accuracy is 1.5: give a share of the test images"),
         ("compare digits --accuracy -0.1", "accuracy is -0.1: give a share of the test images"),
         ("compare digits --accuracy nan", "--accuracy nan: give a finite number."),
-        ("compare digits --target 1.5", "target is 1.5: give a share of the"),
-        ("compare digits --target 0", "target is 0.0: give a share of the"),
-        ("compare digits --target inf", "--target inf: give a finite number."),
+        ("compare digits --target-share 1.5", "target is 1.5: give a share of the"),
+        ("compare digits --target-share 0", "target is 0.0: give a share of the"),
+        ("compare digits --target-share inf", "--target-share inf: give a finite number."),
         ("compare digits --long-tailed inf", "--long-tailed inf: give a finite number."),
         ("replay digits --retain 1.5", "--retain 1.5: the size of the buffer is 1.5: give a share"),
         ("replay digits --retain 0.05,nan", "--retain nan: the size of the buffer is nan"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from embedpipe.cli.main import app
 from embedpipe.continual import METRICS, ContinualLoop, Memory, Policy, Stream, policies
 
 KEYS = [
-    "matrix", "metrics", "report", "summary", "results", "runs", "failures", "copies_left_out",
-    "never_learned", "seconds",
+    "matrix", "metrics", "report", "summary", "results", "runs", "failures", "pool_share",
+    "copies_left_out", "never_learned", "seconds",
 ]  # fmt: skip
 
 
@@ -83,11 +84,10 @@ def test_json_and_files(ordered: Callable[..., Result], workspace: Path) -> None
     assert learned == [("replay", "el2n"), ("replay", "random"), ("naive", ""), ("joint", "")]
     assert list(result["metrics"]) == list(METRICS)
     digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=workspace)
+    streams = [Stream.of(digits, "order", n=4, seed=s).subsampled(0.8, s) for s in (0, 1)]
     loops = [
-        ContinualLoop(
-            Stream.of(digits, "order", n=4, seed=s), policy="el2n", seed=s, workspace=workspace
-        ).fit()
-        for s in (0, 1)
+        ContinualLoop(stream, policy="el2n", seed=s, workspace=workspace).fit()
+        for s, stream in enumerate(streams)
     ]
     wanted = np.mean([loop.matrix for loop in loops], axis=0)
     np.testing.assert_allclose(np.array(result["matrix"]), wanted, atol=1e-6)
@@ -102,6 +102,17 @@ def test_json_and_files(ordered: Callable[..., Result], workspace: Path) -> None
     again = found(ordered(*arguments))
     assert {**again, "seconds": 0} == {**result, "seconds": 0}
     assert Path(again["results"]).read_bytes() == before
+
+
+def test_the_kind_of_figure(ordered: Callable[..., Result], tmp_path: Path) -> None:
+    path = tmp_path / "matrix.pdf"
+    arguments = ("--policy", "random", "--retain", 0.05, "--figure", path, "--figure-kind")
+    matrix = found(ordered(*arguments, "matrix", "--json"))["matrix"]
+    shown = subprocess.run(["pdftotext", path, "-"], capture_output=True, text=True, check=True)
+    assert {f"{value:.3f}" for row in matrix for value in row} <= set(shown.stdout.split())
+    wrong = ordered(*arguments, "labels")
+    assert wrong.exit_code == 2
+    assert "unknown kind of figure 'labels'" in wrong.stderr
 
 
 def test_policy_none_has_no_buffer(ordered: Callable[..., Result], tmp_path: Path) -> None:
@@ -252,7 +263,7 @@ def test_a_budget_larger_than_a_bucket(
     manifest = buckets(lambda *row: row)
     assert refused(call(manifest, "--budget", 99, "--retain", 2, "--quiet")) == (
         2,
-        "embedpipe: the budget is 99 labels, but experience '1' has 6 rows to label: give 1 to 6.",
+        "embedpipe: the budget is 99 labels, but experience '1' has 5 rows to label: give 1 to 5.",
     )
     result = found(call(manifest, "--budget", 4, "--retain", 2, "--seeds", 1, "--json"))
     assert result["failures"] == []
@@ -349,3 +360,29 @@ def test_streams_that_the_dataset_does_not_support(
     call: Callable[..., Result], arguments: tuple[str, ...], message: str
 ) -> None:
     assert refused(call("digits", *arguments, "--quiet")) == (2, f"embedpipe: {message}")
+
+
+def test_methods_have_rows_with_and_without_a_buffer(call: Callable[..., Result]) -> None:
+    result = call(
+        "digits", "--stream", "classes", "--experiences", 5, "--seeds", 1, "--json",
+        "--head", "sgd(epochs=2)", "--method", "ewc(strength=10,mode=online),gdumb",
+        "--policy", "class_balanced", "--retain", "40", "--reference-methods", "naive",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    rows = [(row["method"], row["policy"], row["retain"]) for row in found["summary"]]
+    assert rows == [
+        ("ewc(strength=10.0, mode=online)", "", ""),
+        ("gdumb", "class_balanced", "40"),
+        ("replay", "random", "40"),
+        ("naive", "", ""),
+    ]
+    page = Path(found["report"]).read_text()
+    assert "ewc(strength=10.0, mode=online)" in page
+    assert "gdumb; class_balanced, 40 rows" in page
+    refused = call("digits", "--method", "ewc", "--quiet")
+    assert refused.exit_code == 2
+    assert refused.stderr.strip() == (
+        "embedpipe: method ewc changes the training steps of a head, and LogisticHead is not "
+        "trained in such steps: use the head sgd."
+    )

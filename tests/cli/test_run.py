@@ -38,6 +38,7 @@ def test_run(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
             "advice",
             "expected_accuracy",
             "expected_accuracy_ci",
+            "rest_accuracy",
         ]
     ] * 3
     assert [each["labelled"] for each in rounds] == [6, 10, 14]
@@ -45,7 +46,7 @@ def test_run(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
     report = Path(str(result["report"]))
     assert report.parent.name == result["run_id"]
     assert {path.name for path in report.parent.iterdir()} == {
-        "config.json", "rounds.parquet", "picks.parquet", "report.html"
+        "config.json", "rounds.parquet", "picks.parquet", "predictions.parquet", "report.html"
     }  # fmt: skip
     assert rounds[-1]["advice"]["reason"] in (page := report.read_text(encoding="utf-8"))
     assert "coreset, then entropy" in page
@@ -108,7 +109,11 @@ def test_run_with_replay_noise_and_rare_classes(
 
 def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMBEDPIPE_WORKSPACE", str(tmp_path / "workspace"))
-    first = Outcome(["demo", "--output", str(tmp_path / "demo"), "--json", "--quiet"]).json()
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    words = ["demo", "--output", str(tmp_path / "demo"), "--json", "--quiet"]
+    first = Outcome(words).json()
+    assert opened == []
     assert list(first) == ["items", "rounds", "accuracy", "report", "seconds"]
     assert first["items"] == 1797
     assert first["rounds"][-1]["labelled"] == 400
@@ -116,5 +121,54 @@ def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = Path(str(first["report"])).read_text(encoding="utf-8")
     assert "http://" not in report.replace("http://www.w3.org", "")
     assert report.count("data:image/") >= 400
+    assert Outcome([*words, "--open"]).json()["report"] == first["report"]
+    assert opened == [(tmp_path / "demo" / "report.html").as_uri()]
     outcome = Outcome(["embed", "digits", "--json", "--quiet"]).json()
     assert (outcome["embedded"], outcome["reused"]) == (0, 1797)
+
+
+def test_a_report_that_no_browser_opens_has_its_address_in_a_remark(
+    call: Callable[..., Outcome], photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda address: False)
+    outcome = call(
+        "run", photos(60), "--strategy", "random", "--initial-size", 6, "--rounds", 0,
+        "--head", "nearest_mean", "--no-baseline", "--open",
+    )  # fmt: skip
+    page = Path(outcome.out.splitlines()[-1].removeprefix("report: "))
+    assert f"no browser was found. Open {page.as_uri()}" in outcome.err
+
+
+def test_run_for_a_split_states_that_the_accuracy_is_transductive(
+    call: Callable[..., Outcome],
+) -> None:
+    words = (
+        "run", "digits", "--strategy", "auto", "--initial", "auto", "--initial-size", 10,
+        "--batch-size", 5, "--rounds", 1, "--target", "test",
+    )  # fmt: skip
+    result = call(*words, "--json").json()
+    assert result["target"] == {"name": "test", "items": 397, "test_images": 397}
+    page = Path(str(result["report"])).read_text(encoding="utf-8")
+    assert "397 (test; 397 are test images)" in page
+    text = call(*words).out
+    assert (
+        "transductive accuracy: 397 of the 397 target images are test images. Their labels are "
+        "not used to choose images." in text
+    )
+    plain = call(*words[:-2], "--json").json()
+    assert plain["run_id"] != result["run_id"]
+    assert "target" not in plain
+
+
+def test_run_for_a_folder(call: Callable[..., Outcome], photos: Callable[..., Path]) -> None:
+    words = (
+        "run", photos(60), "--strategy", "auto", "--initial", "coreset", "--initial-size", 6,
+        "--batch-size", 4, "--rounds", 1, "--target", photos(5, name="shop"),
+    )  # fmt: skip
+    outcome = call(*words, "--json")
+    target = outcome.json()["target"]
+    assert (target["name"].partition("-")[0], target["items"]) == ("shop", 5)
+    assert target["test_images"] == 0  # the images are copies of candidates
+    assert "transductive" not in call(*words).out
+    refused = call("run", "digits", "--target", "test")
+    assert refused.error()[1].startswith("embedpipe: strategy 'margin' does not use a target: use")

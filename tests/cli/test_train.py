@@ -20,7 +20,9 @@ def test_train_and_predict(
     assert trained["output"] == str(head)
     low, high = trained["expected_accuracy_ci"]
     assert 0 < low < trained["expected_accuracy"] < high < 1
+    assert trained["choice"].startswith("learned from the unlabelled images too")
     text = call("train", folder, "--labels", labels, "--output", head, "--quiet").out
+    assert text.splitlines()[-2] == f"the model {trained['choice']}"
     assert text.splitlines()[-1] == (
         f"expected accuracy {100 * trained['expected_accuracy']:.0f} % "
         f"({100 * low:.0f} to {100 * high:.0f} %) on the images without a label"

@@ -59,7 +59,7 @@ def program(*words: object, script: str = MAIN) -> list[str]:
         (["select", "x", "-n", "0"], 2, "WrongUsage", "Invalid value for '-n'"),
         (["embde"], 2, "WrongUsage", "No such command 'embde'."),
         (["cache", "lst"], 2, "WrongUsage", "No such command 'lst'."),
-        (["embed", "x", "--workspace", "s3://b/w"], 2, "UsageError", "is an address"),
+        (["embed", "x", "--workspace", "http://b/w"], 2, "UsageError", "is not on an object store"),
         (["embed", "x", "--max-failures", "few"], 2, "UsageError", "--max-failures few: give"),
         (["embed", "digits", "--backbone", "toi"], 2, "UnknownNameError", "Did you mean 'toy'?"),
     ],

@@ -271,7 +271,7 @@ def test_policy_none_has_no_buffer(drifting, tmp_path):
     assert loop.memory.rows.size == 0
     assert np.array_equal(loop.matrix, naive.matrix)
     assert loop.run_id == naive.run_id
-    with pytest.raises(UsageError, match="^policy 'none' has no buffer to replay: use method 'na"):
+    with pytest.raises(UsageError, match="^method 'replay' needs a buffer, and policy 'none' h"):
         ContinualLoop(stream, policy="none", method="replay")
     options = {"heads": ["logistic"], "retains": [0.1], "seeds": 1, "workspace": tmp_path}
     study = ReplayStudy(stream, policies=["none", "el2n"], reference_methods=["joint"], **options)

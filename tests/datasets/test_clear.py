@@ -618,9 +618,9 @@ def test_loops_and_streams_use_the_division_of_their_seed(clear, tmp_path):
         assert sorted(ids[row] for row in tested) == expected
     grid = ep.Experiment(
         embeddings, strategies=["random"], heads=["nearest_mean"], seeds=5, initial_size=2,
-        batch_size=2, rounds=0, upper_baseline=False, workspace=tmp_path / "w",
+        batch_size=2, rounds=0, pool_share=1, upper_baseline=False, workspace=tmp_path / "w",
     )  # fmt: skip
-    digests = {entry.cell.seed: entry.problem.digest for entry in grid._entries}
+    digests = {entry.cell.seed: entry.pool.identity.digest for entry in grid._entries}
     assert len(set(digests.values())) == 3  # the tree repeats its divisions after three
     assert digests[0] == digests[3] != digests[1]
 

@@ -233,7 +233,8 @@ def test_invalid_options() -> None:
         embed(dataset, backbon="toy")
     assert str(caught.value) == (
         "embed() has no option 'backbon'; it has: backbone, weights, precision, runtime, "
-        "executor, scaled_decode, retry_failed, require_cached."
+        "executor, address, workers, cpus_per_worker, gpus_per_worker, scaled_decode, "
+        "retry_failed, require_cached."
     )
     with pytest.raises(UsageError, match="unknown precision 'fp8': use auto, fp32 or bf16"):
         embed(dataset, backbone="toy", precision="fp8")
@@ -342,16 +343,12 @@ def test_ray_gives_the_same_result_as_one_process(
     photos: Callable[..., Path],
     embedded: Callable[..., Embeddings],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("ray", reason="needs Ray")
-
-    monkeypatch.setattr("embedpipe.embedding.ray_cluster.FRAGMENT_ROWS", 8)
     folder = photos(30)
     (folder / "class1" / "0001a.png").write_text("no image at all")
-    spread = embedded(folder, executor="ray", workspace=tmp_path / "ray")
+    spread = embedded(folder, executor="ray", address="local", workspace=tmp_path / "ray")
     assert counts(spread) == (30, 0, 1)
-    assert len(list((tmp_path / "ray").glob("cache/*/fragments/*.parquet"))) == 4
     assert np.array_equal(spread.matrix, embedded(folder).matrix)
     assert "RAY_USAGE_STATS_ENABLED" not in os.environ
     again = embedded(folder, executor="ray", workspace=tmp_path / "ray")

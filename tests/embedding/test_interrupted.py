@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from embedpipe.backbones import DecodeError, Preprocess, decode
-from embedpipe.cache import Store, list_specs
+from embedpipe.backbones import DecodeError, Preprocess, ToyBackbone, decode
+from embedpipe.cache import Spec, Store, list_specs
 from embedpipe.datasets import load_dataset
 from embedpipe.embedding import embed, filling, scan
 
@@ -38,6 +41,61 @@ def test_an_interruption_keeps_finished_vectors(
     assert spec["rows"] == 8
     again = embed(dataset, backbone="toy", workspace=workspace)
     assert (again.report.embedded, again.report.reused) == (12, 8)
+
+
+class Source:
+    """Images in the order of their item ids; `read_so_far` counts them."""
+
+    read_so_far = 0
+
+    def read(self, ids: list[str]) -> Iterator[tuple[str, bytes]]:
+        images = filling.canary_images()
+        for number, item_id in enumerate(ids):
+            self.read_so_far += 1
+            yield item_id, images[number % len(images)]
+
+
+class AtOnce:
+    """An executor that has finished each call when `submit` returns."""
+
+    def __init__(self, threads: int) -> None:
+        pass
+
+    def __enter__(self) -> AtOnce:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        future = Future[Any]()
+        future.set_result(function(*arguments))
+        return future
+
+
+def test_finished_work_does_not_wait_for_more_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filling, "BATCH_SIZE", 2)
+    monkeypatch.setattr(filling, "ThreadPoolExecutor", AtOnce)
+    backbone = ToyBackbone()
+    spec = Spec(backbone.identity, backbone.preprocess.as_spec(), "fp32")
+    store = Store(Workspace(tmp_path), spec)
+    store.create()
+    filler = filling.Filler(store, backbone, backbone.preprocess, "auto")
+    source, seen = Source(), []
+
+    def progress(stage: str, done: int, total: int) -> None:
+        seen.append((done, source.read_so_far))
+
+    images = filling.canary_images()
+    wanted = {f"{n:02}": hashlib.sha256(images[n % 4]).digest() for n in range(8)}
+    filler.fill(source, wanted, progress=progress)  # type: ignore[arg-type]
+    assert seen == [(2, 4), (4, 6), (6, 8), (8, 8)]
+    source.read_so_far, seen[:] = 0, []
+    unknown = dict.fromkeys(f"{n:02}" for n in range(20))
+    filler.fill(source, unknown, is_known=lambda _: True, progress=progress)  # type: ignore[arg-type]
+    assert seen == [(8, 16), (16, 20), (20, 20)]
 
 
 def test_an_interrupted_scan_stores_no_unverified_digest(

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 import embedpipe as ep
+from embedpipe import _ray
 from embedpipe.cache import Store
 from embedpipe.datasets import load_dataset
-from embedpipe.embedding import ray_cluster
 from embedpipe.errors import RunError
 
 ray = pytest.importorskip("ray", reason="needs Ray")
@@ -97,20 +97,20 @@ def test_workers_in_another_folder_find_relative_paths(
 APART = """
 import sys
 from embedpipe.cli.main import main
-from embedpipe.embedding import ray_cluster
+from embedpipe.embedding.cluster import nodes
 
-def without_images(path, source, item_id):
+def without_images(source, path, item_id):
     answer = path.with_name(".tmp-answer")
-    answer.write_text(path.read_text())
-    return path.read_text(), answer, None
+    answer.write_bytes(path.read_bytes())
+    return nodes.Seen(path.read_bytes(), answer, None)
 
-def with_another_folder(path, source, item_id):
-    return None, path.with_name("other"), None
+def with_another_folder(source, path, item_id):
+    return nodes.Seen(None, path.with_name("other"), None)
 
-def writing_elsewhere(path, source, item_id):
-    return path.read_text(), path.with_name("other"), None
+def writing_elsewhere(source, path, item_id):
+    return nodes.Seen(path.read_bytes(), path.with_name("other"), None)
 
-ray_cluster._look = locals()[sys.argv.pop(1)]
+nodes.look = locals()[sys.argv.pop(1)]
 main()
 """
 """Script of a node without the shared folders."""
@@ -152,16 +152,16 @@ def test_errors_of_workers_are_one_line() -> None:
     from embedpipe.errors import CacheError
 
     cause = CacheError("cannot write to the cache at /w: No space left on device.")
-    with pytest.raises(CacheError) as caught, ray_cluster._explained(ray):
+    with pytest.raises(CacheError) as caught, _ray.explained_errors(ray):
         raise ray.exceptions.RayTaskError("_fill_share", "a traceback\nof many lines", cause)
     assert caught.value is cause
-    with pytest.raises(RunError) as run, ray_cluster._explained(ray):
+    with pytest.raises(RunError) as run, _ray.explained_errors(ray):
         raise ray.exceptions.RayTaskError("f", "trace", ModuleNotFoundError("No module 'x'\nmore"))
     assert str(run.value) == (
-        "a Ray worker failed (ModuleNotFoundError: No module 'x'). Finished vectors are kept; run "
-        "the same command again to continue."
+        "a Ray worker failed (ModuleNotFoundError: No module 'x'). Finished work is kept; run the "
+        "same command again to continue."
     )
-    with pytest.raises(RunError, match=r"^Ray lost workers \("), ray_cluster._explained(ray):
+    with pytest.raises(RunError, match=r"^Ray lost the cluster \("), _ray.explained_errors(ray):
         raise ray.exceptions.WorkerCrashedError
 
 
@@ -179,7 +179,7 @@ def test_no_cluster_at_the_address(
         ep.embed(photos(4, 2), backbone="toy", workspace=tmp_path / "w", executor="ray")
     assert str(caught.value) == (
         "Ray cannot be used at 127.0.0.1:1 (Failed to connect): start a cluster with `ray start "
-        "--head`, or correct RAY_ADDRESS."
+        "--head`, or correct --address or RAY_ADDRESS."
     )
     assert signal.getsignal(signal.SIGTERM) is before
     assert "RAY_USAGE_STATS_ENABLED" not in os.environ

@@ -29,13 +29,14 @@ def blobs() -> Callable[..., Problem]:
 
 @pytest.fixture
 def grid(tmp_path: Path, blobs: Callable[..., Problem]) -> Callable[..., Experiment]:
-    """Return a function that makes a small grid in a workspace of its own."""
+    """Return a function that makes a small grid with one pool, in a workspace of its own."""
     problem = blobs()
 
     def make(**changes: Any) -> Experiment:
         options: dict[str, Any] = {
             "strategies": ["margin", "coreset"],
             "seeds": 2,
+            "pool_share": 1,
             "initial_size": 8,
             "batch_size": 4,
             "rounds": 2,

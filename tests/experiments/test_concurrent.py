@@ -104,7 +104,9 @@ def test_three_writers_of_one_run_leave_one_whole_run(
     final = RunFolder(path).read()
     assert [record.labelled for record in final] == [record.labelled for record in records]
     assert all(np.array_equal(a.rows, b.rows) for a, b in zip(final, records, strict=True))
-    assert sorted(os.listdir(path)) == ["config.json", "picks.parquet", "rounds.parquet"]  # noqa: PTH208
+    assert sorted(os.listdir(path)) == [  # noqa: PTH208
+        "config.json", "picks.parquet", "predictions.parquet", "rounds.parquet",
+    ]  # fmt: skip
 
 
 def test_a_writer_with_fewer_rounds_changes_nothing(

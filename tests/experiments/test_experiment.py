@@ -9,15 +9,20 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 import embedpipe as ep
+from embedpipe._workspace import Workspace
 from embedpipe.active import ActiveLoop, OracleOptions, Problem
 from embedpipe.errors import EmbedpipeError, RunError, UnknownNameError, UsageError
 from embedpipe.experiments import Experiment
+from embedpipe.experiments.problems import publish
+from embedpipe.strategies import Random
 
 Grid = Callable[..., Experiment]
 
@@ -36,7 +41,7 @@ def stamps(folder: Path) -> dict[str, int]:
 
 
 def test_a_grid_has_all_settings_and_the_lower_baseline(grid: Grid) -> None:
-    where = "blobs: {}; logistic, cumulative; seed {}"
+    where = "blobs: {}; auto, cumulative; seed {}"
     assert names(grid(seeds=[7])) == [
         where.format(strategies, 7)
         for strategies in ("typiclust, then margin", "coreset", "random")
@@ -82,13 +87,16 @@ def test_a_cell_has_the_run_id_of_its_loop(grid: Grid, blobs: Callable[..., Prob
 
 def test_datasets_and_backbones_have_the_given_names(blobs: Callable[..., Problem]) -> None:
     several = Experiment(
-        {"a": blobs(), ("b", "net"): lambda seed: blobs(seed=seed)}, strategies=["random"], seeds=2
+        {"a": blobs(), ("b", "net"): lambda seed: blobs(seed=seed)},
+        strategies=["random"],
+        seeds=2,
+        pool_share=1,
     )
     assert names(several) == [
-        "a: random; logistic, cumulative; seed 0",
-        "a: random; logistic, cumulative; seed 1",
-        "b, net: random; logistic, cumulative; seed 0",
-        "b, net: random; logistic, cumulative; seed 1",
+        "a: random; auto, cumulative; seed 0",
+        "a: random; auto, cumulative; seed 1",
+        "b, net: random; auto, cumulative; seed 0",
+        "b, net: random; auto, cumulative; seed 1",
     ]
     runs = [cell.run_id for cell in several.cells()]
     assert runs[0] == runs[2]  # the same problem by another name
@@ -128,6 +136,11 @@ def test_datasets_and_backbones_have_the_given_names(blobs: Callable[..., Proble
         (
             {"strategies": [ep.strategies.TypiClust(), ep.strategies.TypiClust()]},
             "two of the strategies have the name 'typiclust': register them under different names.",
+        ),
+        (
+            {"strategies": ["coreset"], "target": [[0.0] * 8], "oracle_ceiling": True},
+            "the oracle ceiling compares batches on the pool, which a target replaces: give "
+            "oracle_ceiling or target, not both.",
         ),
     ],
 )
@@ -194,7 +207,9 @@ def test_a_cell_has_the_picks_of_its_loop(
         assert [row["labelled"] for row in rows] == [8, 12, 16]
 
 
-def test_rows_of_tables_have_the_columns_of_their_cell(grid: Grid) -> None:
+def test_rows_of_tables_have_the_columns_of_their_cell(
+    grid: Grid, blobs: Callable[..., Problem]
+) -> None:
     experiment = grid(strategies=["margin"], seeds=1)
     results = experiment.run(workers=0)
     first = results.table.to_pylist()[0]
@@ -203,7 +218,7 @@ def test_rows_of_tables_have_the_columns_of_their_cell(grid: Grid) -> None:
         "backbone": "none",
         "initial": "typiclust",
         "strategy": "margin",
-        "head": "logistic",
+        "head": "auto",
     }
     assert (first["mode"], first["seed"], first["round"]) == ("cumulative", 0, 0)
     assert (first["chosen_by"], first["cost"]) == ("typiclust", 8.0)
@@ -211,9 +226,7 @@ def test_rows_of_tables_have_the_columns_of_their_cell(grid: Grid) -> None:
     assert results.timings.column("select_seconds").null_count == 0
     assert (
         results.upper_baselines.to_pylist()[0]["accuracy"]
-        == ActiveLoop(
-            experiment._entries[0].problem, strategy="random", initial="random"
-        ).upper_baseline()
+        == ActiveLoop(blobs(), strategy="random", initial="random").upper_baseline()
     )
 
 
@@ -246,7 +259,7 @@ def test_more_strategies_and_seeds_compute_only_new_runs(grid: Grid, tmp_path: P
     more.run(workers=0, on_round=lambda cell, record: done.append((str(cell), record.round)))
     after = stamps(tmp_path / "workspace")
     assert {name: after[name] for name in before} == before
-    where = "blobs: {}; logistic, cumulative; seed {}"
+    where = "blobs: {}; auto, cumulative; seed {}"
     assert sorted({name for name, _ in done}) == sorted(
         [
             *(where.format("typiclust, then entropy", seed) for seed in (0, 1, 2)),
@@ -291,7 +304,7 @@ SCRIPT = """
         problem = Problem.load({problem!r})
         Experiment(
             problem, strategies=["margin", "coreset", "entropy"], seeds=3, initial_size=8,
-            batch_size=4, rounds=6, workspace={workspace!r}, name="small",
+            batch_size=4, rounds=6, pool_share=1, workspace={workspace!r}, name="small",
         ).run(workers=2)
 """
 
@@ -341,7 +354,7 @@ def test_a_cell_that_fails_does_not_stop_the_others(grid: Grid) -> None:
         results = grid(strategies=["margin", wrong], seeds=1).run(workers=workers)
         (failure,) = results.failures
         assert str(failure).startswith(
-            f"blobs: typiclust, then {wrong}; logistic, cumulative; seed 0: "
+            f"blobs: typiclust, then {wrong}; auto, cumulative; seed 0: "
         )
         assert set(results.table.column("strategy").to_pylist()) == {"margin", "random"}
 
@@ -354,7 +367,7 @@ def test_if_all_runs_fail_an_error_is_raised(grid: Grid, tmp_path: Path) -> None
         grid(strategies=["random"], seeds=1, upper_baseline=False).run(workers=0)
     assert isinstance(caught.value, RunError)
     assert str(caught.value).startswith(
-        "all 1 runs failed. First error: blobs: random; logistic, cumulative; seed 0: cannot write"
+        "all 1 runs failed. First error: blobs: random; auto, cumulative; seed 0: cannot write"
     )
 
 
@@ -392,9 +405,61 @@ def test_a_problem_without_its_matrix_is_written_again(
 
 def test_a_grid_of_embeddings(tmp_path: Path) -> None:
     digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp_path)
-    grid = Experiment(digits, strategies=["margin"], seeds=1, rounds=1, workspace=tmp_path)
+    options = {"strategies": ["margin"], "seeds": 1, "rounds": 1, "pool_share": 1}
+    grid = Experiment(digits, workspace=tmp_path, **options)  # type: ignore[arg-type]
     loop = ActiveLoop(digits, strategy="margin", initial="typiclust")
     assert grid.cells()[0].run_id == loop.run_id()
     grid.run(workers=0)
     picks = tmp_path / "runs" / loop.run_id() / "picks.parquet"
     assert pq.read_table(picks).column("id").to_pylist()[0].startswith("train/")
+
+
+def test_problems_with_the_same_images_and_other_vectors_are_kept_apart(tmp_path: Path) -> None:
+    first, second = (
+        replace(
+            Problem.from_arrays(
+                np.full((4, 2), value, np.float32), ["hat"] * 4, range(4), identity=[b"images"]
+            ),
+            spec_id=spec_id,
+        )
+        for value, spec_id in ((1, "one"), (2, "two"))
+    )
+    assert first.digest == second.digest
+    folders = [publish(each, Workspace(tmp_path)) for each in (first, second)]
+    assert [Problem.load(folder).matrix[0, 0] for folder in folders] == [1, 2]
+
+
+def test_the_oracle_ceiling_is_a_cell_of_its_own(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("embedpipe.active.ceiling.BATCHES", 6)
+    options = {"name": None, "heads": ["logistic"]}
+    plain, with_ceiling = grid(**options), grid(**options, oracle_ceiling=True)
+    assert with_ceiling.folder != plain.folder
+    added = [cell for cell in with_ceiling.cells() if cell not in plain.cells()]
+    assert [str(cell) for cell in added] == [
+        "blobs: oracle ceiling (uses true labels); logistic, cumulative; seed 0",
+        "blobs: oracle ceiling (uses true labels); logistic, cumulative; seed 1",
+    ]
+    assert all(cell.setting.is_ceiling for cell in added)
+    results = with_ceiling.run(workers=0)
+    found = [row for row in results.table.to_pylist() if row["strategy"] == "oracle ceiling"]
+    assert [row["labelled"] for row in found] == [8, 12, 16] * 2
+    assert {row["chosen_by"] for row in found} == {"oracle ceiling"}
+    (group,) = results.summary().groups
+    assert group.ceiling is not None
+    assert group.ceiling.seeds == 2
+    # Of the others, every measure is as without the ceiling.
+    others = [row for row in results.table.to_pylist() if row["strategy"] != "oracle ceiling"]
+    assert others == plain.run(workers=0).table.to_pylist()
+
+
+def test_no_strategy_has_the_name_of_the_oracle_ceiling(grid: Grid) -> None:
+    class Impostor(Random):
+        name = "oracle ceiling"
+
+    with pytest.raises(UsageError) as error:
+        grid(strategies=[Impostor()])
+    assert (
+        str(error.value) == "no strategy can have the name 'oracle ceiling': give it another name."
+    )

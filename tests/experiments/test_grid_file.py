@@ -32,6 +32,7 @@ def test_all_keys_of_a_grid_file(tmp_path: Path) -> None:
             strategies: [auto, "combine(margin^2, diversity)"]
             heads: logistic
             seeds: [100, 101]
+            pool_share: 0.6
             labelling: {noise: 0.1, kind: confusable}
             rounds: 3
             """,
@@ -53,6 +54,7 @@ def test_all_keys_of_a_grid_file(tmp_path: Path) -> None:
         strategies=["auto", "combine(margin^2, diversity)"],
         heads=["logistic"],
         seeds=[100, 101],
+        pool_share=0.6,
         labelling=OracleOptions(noise=0.1, kind="confusable"),
         rounds=3,
     )
@@ -106,10 +108,16 @@ def test_unreadable_files_raise_an_error(tmp_path: Path) -> None:
 def test_imbalanced_datasets_are_drawn_for_each_seed(tmp_path: Path) -> None:
     text = "dataset: {dataset: digits, name: few, rare: {'3': 7}}\nbackbone: toy\nseeds: 2"
     experiment = Experiment.from_yaml(write(tmp_path, text), workspace=tmp_path, rounds=0)
-    problems = [entry.problem for entry in experiment._entries[:2]]
+    (source,) = experiment._sources
+    problems = [source.draw(seed).of(source.whole(seed)) for seed in (0, 1)]
     assert [problem.class_sizes["3"] for problem in problems] == [7, 7]
     assert problems[0].digest != problems[1].digest
-    assert str(experiment.cells()[0]) == "few, toy: auto; logistic, cumulative; seed 0"
+    # The pool is drawn first: the other classes have 80 % of their images, the rare class has 7.
+    whole = source.whole(0)
+    threes = whole.subsampled(0.8, seed=0).class_sizes["3"]
+    size = round(0.8 * len(whole.candidates)) - threes + 7
+    assert source.pool(0).size == len(problems[0].candidates) == size
+    assert str(experiment.cells()[0]) == "few, toy: auto; auto, cumulative; seed 0"
 
 
 def test_the_old_key_of_the_upper_baseline_is_deprecated(tmp_path: Path) -> None:

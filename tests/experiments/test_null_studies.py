@@ -7,6 +7,7 @@ have two to four distinct runs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def declared(results: Results) -> set[str]:
         found.add("table")
     if any(band is not None and any(band.significant) for band in group.differences):
         found.add("rounds")
-    if "is significant" in page.result + page.comparison:
+    if re.search(r"\b(above|below)\b", page.result):
         found.add("headline")
     return found
 

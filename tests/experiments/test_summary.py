@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -317,13 +318,21 @@ def test_a_target_must_be_a_share() -> None:
 
 def test_the_text_has_both_baselines() -> None:
     lines = str(results(RANDOM, MARGIN).summary(0.75)).splitlines()
+    assert lines[:3] == [
+        "No comparison with random was possible with these 3 seeds.",
+        "Mean accuracy over 10 to 30 labels: typiclust, then margin 0.692, random 0.583. Not "
+        "tested: typiclust, then margin (fewer than three distinct runs). A test needs 3 distinct "
+        "runs of a strategy and of its baseline.",
+        "",
+    ]
+    lines = lines[3:]
     assert lines[0] == "hats, net; logistic, cumulative; 3 seeds, 10 to 30 labels"
     assert lines[1] == (
         "upper baseline (all labels) 0.900, target 0.675 (75 % of the upper baseline), "
         "lower baseline (random) 0.583"
     )
     assert lines[3].split()[:4] == ["typiclust,", "then", "margin", "0.692"]
-    assert lines[4].split()[-5:] == ["baseline", "–", "0", "%", "28", "(2", "of", "3)"][-5:]
+    assert lines[4].split()[-6:] == ["%", "28", "(2", "of", "3)", "–"]
 
 
 def test_a_batch_without_answers_is_left_out_of_a_curve() -> None:
@@ -331,3 +340,77 @@ def test_a_batch_without_answers_is_left_out_of_a_curve() -> None:
     (curves,) = curves_of(results(table).table)
     labelled, values = curves.of_seed(0)
     assert (labelled.tolist(), values.tolist()) == ([10.0, 30.0], [0.6, 0.7])
+
+
+def test_the_expected_accuracy_is_that_of_the_last_round_beside_the_measured_one() -> None:
+    table = rows("random", [0.5, 0.6, 0.7], [0.5, 0.6, 0.6])
+    for row in table:
+        row |= {"expected_accuracy": 0.1, "rest_accuracy": 0.1}
+    table[2] |= {"expected_accuracy": 0.75, "rest_accuracy": 0.7}
+    table[5] |= {"expected_accuracy": 0.65, "rest_accuracy": 0.72}
+    summary = results(table, MARGIN).summary()
+    margin, random = summary.to_json()
+    assert (margin["expected_accuracy"], margin["rest_accuracy"]) == (None, None)
+    assert (random["expected_accuracy"], random["rest_accuracy"]) == (0.7, 0.71)
+    lines = [line for line in str(summary).splitlines() if line.startswith("  ")]
+    assert [line.split("   ")[-1].strip() for line in lines] == [
+        "expected (measured) on the rest", "–", "0.700 (0.710)",
+    ]  # fmt: skip
+
+
+def test_a_round_without_an_estimate_does_not_count() -> None:
+    table = rows("random", [0.5, 0.6, 0.7])
+    table[1] |= {"expected_accuracy": 0.75, "rest_accuracy": 0.7}
+    table[2] |= {"expected_accuracy": None, "rest_accuracy": 0.9}
+    (row,) = results(table).summary().rows
+    assert row.expected == (0.75, 0.7)
+
+
+CEILING = rows(
+    "oracle ceiling", [0.6, 0.8, 0.9], [0.6, 0.8, 0.9], [0.5, 0.9, 0.9], initial="oracle ceiling"
+)
+
+
+def test_the_oracle_ceiling_is_a_reference_outside_of_rows_and_tests() -> None:
+    plain = results(RANDOM, MARGIN).summary(target=0.75)
+    summary = results(RANDOM, MARGIN, CEILING).summary(target=0.75)
+    (group,) = summary.groups
+    assert [row.setting.strategy for row in summary.rows] == ["margin", "random"]
+    ceiling = group.ceiling
+    assert ceiling is not None
+    # Areas: (a + 2 b + c) / 4.
+    assert ceiling.aubc.estimate == pytest.approx((0.775 + 0.775 + 0.8) / 3)
+    assert (ceiling.against, ceiling.comparison, ceiling.rounds) == (None, None, None)
+    # 100 * (0.783333 - 0.583333) / (0.9 - 0.583333)
+    assert ceiling.gap_closed == pytest.approx(63.157895)
+    reference = {
+        "seeds": 3,
+        "distinct_runs": 2,
+        "aubc_mean": 0.783333,
+        "aubc_ci": None,
+        "accuracy_at": {"10": 0.566667, "20": 0.833333, "30": 0.9},
+        "labels_to_target": 13.75,  # 0.675 lies between 0.6 and 0.8
+    }
+    for row, without in zip(summary.to_json(), plain.to_json(), strict=True):
+        assert without.pop("oracle_ceiling") is None
+        assert row.pop("oracle_ceiling") == reference
+        assert row == without
+    *_, last = str(summary).splitlines()
+    assert re.sub(" +", " ", last.strip()) == (
+        "oracle ceiling (uses true labels) 0.783 (two runs) 0.900 2 of 3 no strategy – 63 % 14 –"
+    )
+
+
+def test_the_oracle_ceiling_wins_on_no_dataset() -> None:
+    settings = [
+        rows(name, *curves, dataset=dataset)
+        for dataset in ("hats", "shoes")
+        for name, curves in (("random", VARIED), ("oracle ceiling", [[0.9, 0.9, 0.9]] * 5))
+    ]
+    summary = results(*settings, datasets=("hats", "shoes")).summary()
+    (matrix,) = summary.matrices.values()
+    assert matrix.strategies == ("random",)
+
+
+def test_the_oracle_ceiling_alone_gives_no_summary() -> None:
+    assert results(CEILING).summary().groups == ()

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_limits
@@ -12,11 +10,9 @@ from embedpipe.errors import LabelError, UsageError
 from embedpipe.heads import (
     LabelPropagationHead,
     LogisticHead,
-    label_propagation,
     load_head,
     save_head,
 )
-from embedpipe.heads.label_propagation import fit_gaussians
 
 
 @pytest.fixture(scope="module")
@@ -46,46 +42,6 @@ def test_unlabelled_rows_help_where_labels_are_few(digits):
         helped = LabelPropagationHead(n_components=24).fit(X[rows], y[rows], unlabelled=X[rest])
         gains.append(helped.score(X[1200:], y[1200:]) - plain.score(X[1200:], y[1200:]))
     assert np.mean(gains) > 0.03
-
-
-def test_gaussians_by_hand():
-    # One axis, two classes with a label each at -1 and 1, and correct predictions: the mean of each
-    # class is that of its half of the pool and of its label.
-    pool = np.array([[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]] * 10, dtype=np.float32)
-    rows = np.array([[-1.0], [1.0]], dtype=np.float32)
-    predicted = np.where(pool < 0.0, [[0.0, -20.0]], [[-20.0, 0.0]])
-    gaussians = fit_gaussians(pool, predicted, rows, np.array([0, 1]), np.ones(2), 1.0)
-    weights = gaussians.coef[:, 0]
-    assert weights[0] == pytest.approx(-weights[1])
-    assert gaussians.intercept[0] == pytest.approx(gaussians.intercept[1])
-    # coef = mean / variance and intercept = -mean² / (2 variance) determine both.
-    mean = -2.0 * gaussians.intercept[1] / weights[1]
-    variance = mean / weights[1]
-    assert mean == pytest.approx((30 * 2.0 + 1.5) / 31.5)
-    second = (np.square(pool).sum() + 3.0) / 63.0  # labelled rows count 1.5 each
-    assert mean**2 + variance == pytest.approx(second)
-
-
-def test_predictions_and_gaussians_are_combined():
-    pool = np.zeros((10, 1), dtype=np.float32)
-    rows = np.array([[-1.0], [1.0]], dtype=np.float32)
-    predicted = np.tile(np.log([0.9, 0.1]), (10, 1))
-    gaussians = fit_gaussians(pool, predicted, rows, np.array([0, 1]), np.ones(2), 1.0)
-    means = -2.0 * gaussians.intercept / gaussians.coef[:, 0]
-    assert abs(means[0]) < abs(means[1])  # the pool at zero was given to the first class
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 99), st.integers(1, 5), st.integers(1, 40))
-def test_a_strength_of_zero_adds_nothing(seed, n_classes, n):
-    rng = np.random.default_rng(seed)
-    pool, rows = rng.normal(size=(n, 3)), rng.normal(size=(n_classes, 3))
-    gaussians = fit_gaussians(
-        pool.astype(np.float32), np.zeros((n, n_classes)), rows.astype(np.float32),
-        np.arange(n_classes), np.ones(n_classes), 0.0,
-    )  # fmt: skip
-    assert not gaussians.coef.any()
-    assert not gaussians.intercept.any()
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -150,11 +106,11 @@ def test_a_loaded_head_predicts_the_same(digits, tmp_path):
     np.testing.assert_array_equal(again.predict_proba(X), head.predict_proba(X))
 
 
-def test_the_gaussians_have_no_weight_with_many_labels(digits, monkeypatch):
+def test_a_strength_of_zero_is_the_logistic_head(digits):
     X, y = digits
-    head = LabelPropagationHead(n_components=2).fit(X[:1000], y[:1000], unlabelled=X[1000:])
-    assert head.strength_ < 0.7
-    assert head.score(X[1000:], y[1000:]) > 0.9
+    head = LabelPropagationHead(strength=0.0).fit(X[:50], y[:50], unlabelled=X[50:])
+    plain = LogisticHead().fit(X[:50], y[:50])
+    np.testing.assert_array_equal(head.coef_, plain.coef_)
 
 
 def test_invalid_pools_are_refused(digits):
@@ -172,17 +128,6 @@ def test_invalid_pools_are_refused(digits):
     with pytest.raises(UsageError) as error:
         LabelPropagationHead(n_components=0).fit(X[:5], y[:5])
     assert str(error.value) == "n_components is 0: give a whole number, at least 1."
-
-
-def test_no_array_is_quadratic_in_the_pool(digits, monkeypatch):
-    shapes = []
-    original = label_propagation.fit_gaussians
-
-    def spy(pool, beliefs, *rest):
-        shapes.append((pool.shape, beliefs.shape))
-        return original(pool, beliefs, *rest)
-
-    monkeypatch.setattr(label_propagation, "fit_gaussians", spy)
-    X, y = digits
-    LabelPropagationHead(n_components=8).fit(X[:50], y[:50], unlabelled=X)
-    assert max(a * b for shape in shapes for a, b in shape) == 1797 * 10
+    with pytest.raises(UsageError) as error:
+        LabelPropagationHead(strength=-1.0).fit(X[:5], y[:5])
+    assert str(error.value) == "strength is -1.0: give a number at least 0."

@@ -63,7 +63,9 @@ def test_a_foreign_head_has_the_loss_of_its_estimator(rows):
     assert get_head("sklearn.naive_bayes:GaussianNB").fit(X, y).loss_ is None
 
 
-MINIMISE = {"logistic", "ridge", "random_projection_ridge", "mlp", "label_propagation"}
+MINIMISE = {
+    "auto", "logistic", "ridge", "random_projection_ridge", "mlp", "sgd", "label_propagation",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", list(heads))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from embedpipe.index import centres as module
-from embedpipe.index import nearest_of_set
+from embedpipe.index import nearest_in_set, nearest_of_set
 from embedpipe.index.centres import CHUNK, Centres
 from embedpipe.index.distances import Frame
 
@@ -55,3 +55,22 @@ def test_more_centres_than_are_searched_at_once():
     nearest, distances = nearest_of_set(matrix, np.array([1, 8000]), np.arange(2, 9000, 2))
     assert nearest.tolist() == [2, 8000]
     assert distances.tolist() == [1, 0]
+
+
+def test_the_nearest_centres_in_their_order(monkeypatch):
+    monkeypatch.setattr(module, "SET_ROWS", 7)  # the centres are searched in three blocks
+    rng = np.random.default_rng(2)
+    matrix = rng.standard_normal((60, 5)).astype(np.float32)
+    centres, rows = rng.permutation(60)[:20], np.arange(60)
+    nearest, distances = nearest_in_set(matrix, rows, centres, 4)
+    wide = matrix.astype(np.float64)
+    pairs = np.linalg.norm(wide[:, None] - wide[centres], axis=2)  # (60, 20)
+    order = np.argsort(pairs, axis=1)[:, :4]
+    assert nearest.tolist() == centres[order].tolist()
+    np.testing.assert_allclose(distances, np.take_along_axis(pairs, order, axis=1), atol=1e-9)
+
+
+def test_fewer_centres_than_wanted():
+    matrix = np.array([[0.0], [4.0], [1.0]], dtype=np.float32)
+    nearest, distances = nearest_in_set(matrix, np.array([2]), np.array([1, 0]), 5)
+    assert (nearest.tolist(), distances.tolist()) == ([[0, 1]], [[1.0, 3.0]])

@@ -31,8 +31,10 @@ def test_as_by_hand_even_if_hashes_collide(matrix, hashes, step):
     rows = np.arange(0, len(matrix), step)
     with pytest.MonkeyPatch.context() as patch:
         if hashes:
-            true = row_hashes
-            patch.setattr(duplicates, "row_hashes", lambda *given: true(*given) % np.uint64(hashes))
+            true = duplicates.hashes_here
+            patch.setattr(
+                duplicates, "hashes_here", lambda *given: true(*given) % np.uint64(hashes)
+            )
         distinct, copy_of = distinct_rows(matrix, rows)
         every = np.arange(len(matrix))
         found = find_rows(matrix, distinct, duplicates.row_hashes(matrix, distinct), every)

@@ -61,20 +61,30 @@ def test_results_equal_brute_force_for_any_added_items(block_size, weighted):
     assert search.farthest().position == away.argmax()
 
 
-def test_most_distances_are_never_measured(monkeypatch):
+def test_most_distances_are_never_measured():
     rng = np.random.default_rng(3)
     members = rng.standard_normal((60, 32))[rng.integers(60, size=20_000)]
     matrix = (members + 0.3 * rng.standard_normal((20_000, 32))).astype(np.float32)
-    measured = 0
-    measure = FarthestFirst._measure
-
-    def counting(self, at, vectors, bounds, centres, start):
-        nonlocal measured
-        measured += vectors.shape[0] * centres.vectors.shape[0]
-        measure(self, at, vectors, bounds, centres, start)
-
-    monkeypatch.setattr(FarthestFirst, "_measure", counting)
     search = FarthestFirst(matrix, np.arange(1, 20_000), np.array([0]))
     for _ in range(1000):
         search.add(search.farthest().position)
-    assert measured < 0.3 * 20_000 * 1000
+    assert 20_000 < search.compared < 0.3 * 20_000 * 1000
+
+
+@pytest.mark.parametrize("when", ["start", "later"])
+def test_a_centre_that_overflows_near_small_items_is_never_the_nearest(when):
+    rng = np.random.default_rng(0)
+    matrix = (rng.standard_normal((1600, 6)) * 1e-20).astype(np.float32)
+    matrix[1599] = rng.standard_normal(6) * 1e37
+    items, centres = np.arange(1500), np.arange(1500, 1600)
+    search = FarthestFirst(matrix, items, centres if when == "start" else centres[:99])
+    if when == "later":
+        search.farthest()
+        search.add_row(1599)
+    away = np.min([squared_distances(matrix[items], matrix[row]) for row in centres], axis=0)
+    for _ in range(30):
+        found = search.farthest()
+        assert (found.position, found.key) == (int(away.argmax()), away.max())
+        search.add(found.position)
+        away = np.minimum(away, squared_distances(matrix[items], matrix[found.position]))
+        away[found.position] = -1

@@ -87,10 +87,11 @@ def test_stored_results_are_used(kind, clustered, tmp_path, monkeypatch):
     kept = Index(clustered, kind=kind, folder=tmp_path, digest=DIGEST)
     same(fresh, kept)
     recall = kept.recall
-    names = ("distinct_rows", "nearest_neighbours", "nearest_candidates", "sketch_of")
+    names = ("distinct_rows", "nearest_neighbours", "nearest_candidates")
     for name in names:
         monkeypatch.setattr(module, name, None)  # would raise
     monkeypatch.setattr(module.Approximate, "build", None)
+    monkeypatch.setattr(module.Sketch, "of", None)
     loaded = Index(clustered, kind=kind, folder=tmp_path, digest=DIGEST)
     same(fresh, loaded)
     assert loaded.recall == recall
@@ -100,7 +101,7 @@ def test_stored_results_are_used(kind, clustered, tmp_path, monkeypatch):
     (folder,) = tmp_path.iterdir()
     assert folder.name.startswith(f"{kind}-euclidean-")
     assert len(folder.name) == len(f"{kind}-euclidean-") + 16
-    files = [path for path in folder.iterdir() if path.name != "meta.json"]
+    files = [path for path in folder.iterdir() if path.suffix != ".json"]
     assert about == {
         "kind": kind,
         "metric": "euclidean",
@@ -113,7 +114,8 @@ def test_stored_results_are_used(kind, clustered, tmp_path, monkeypatch):
         "bytes": sum(path.stat().st_size for path in files),
         "not_kept": None,
     }
-    assert about["bytes"] / about["points"] < 1100
+    projections = 2 * 4 * 128 * 200  # bytes, in the file of FAISS and beside the sketch
+    assert about["bytes"] < 1100 * about["points"] + projections
 
 
 def test_stored_clusters_are_used(clustered, tmp_path, monkeypatch):
@@ -317,3 +319,28 @@ def test_an_unknown_kind_is_refused():
     with pytest.raises(UsageError) as error:
         Index(np.eye(3, dtype=np.float32), kind="flat")
     assert str(error.value) == "unknown kind of index 'flat': give exact, ivf or hnsw."
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_an_index_of_some_candidates_equals_a_new_index(clustered, metric, monkeypatch):
+    whole = Index(clustered, np.arange(50, 3000)).measured_by(metric)
+    sketch = whole.sketch
+    some = np.sort(np.random.default_rng(1).permutation(np.arange(50, 3000))[:1500])
+    part, new = whole.restricted(some), Index(clustered, some, metric=metric)
+    rows = np.arange(3000)
+    found = new.find(rows)
+    monkeypatch.setattr(module, "distinct_rows", None)  # nothing is compared again
+    monkeypatch.setattr(module.Sketch, "of", None)
+    np.testing.assert_array_equal(part.rows, new.rows)
+    np.testing.assert_array_equal(part.copy_of, new.copy_of)
+    np.testing.assert_array_equal(part.find(rows), found)
+    np.testing.assert_array_equal(part.sketch, sketch[whole.find(part.rows)])
+    near = part.neighbours(5)
+    np.testing.assert_array_equal(near.positions, new.neighbours(5).positions)
+
+
+def test_an_index_of_some_candidates_keeps_its_candidates_in_another_metric():
+    matrix = np.array([[3.0, 4.0], [6.0, 8.0], [0.0, 1.0], [1.0, 0.0]], dtype=np.float32)
+    part = Index(matrix).restricted(np.array([1, 2])).measured_by("cosine")
+    assert (part.candidates.tolist(), part.rows.tolist()) == ([1, 2], [1, 2])
+    assert part.find(np.array([0, 3])).tolist() == [0, -1]  # row 0 is a copy of row 1

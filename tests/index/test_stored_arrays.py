@@ -90,10 +90,10 @@ def test_damaged_files_are_refused_and_replaced(tmp_path, how):
         b"{",
         b"[]",
         b"\xff",
-        b'{"format": 1, "matrix": "00ff", "kind": "exact"}',
-        b'{"format": 1, "matrix": "00ff", "kind": "exact", "parts": {"squares": 3}}',
-        b'{"format": 1, "matrix": "00ff", "kind": "exact", "parts": {"squares": {}}}',
-        b'{"format": 1, "matrix": "00ff", "kind": "exact",'
+        b'{"format": 2, "matrix": "00ff", "kind": "exact"}',
+        b'{"format": 2, "matrix": "00ff", "kind": "exact", "parts": {"squares": 3}}',
+        b'{"format": 2, "matrix": "00ff", "kind": "exact", "parts": {"squares": {}}}',
+        b'{"format": 2, "matrix": "00ff", "kind": "exact",'
         b' "parts": {"squares": {"parameters": {}, "files": {"values.npy": null}}}}',
     ],
 )
@@ -181,7 +181,7 @@ def test_a_kill_at_any_instant_leaves_the_old_the_new_or_nothing(tmp_path):
 def test_the_content_of_meta(tmp_path):
     keep(tmp_path, [1])
     meta = json.loads((tmp_path / "meta.json").read_text())
-    assert {key: meta[key] for key in ("format", "matrix", "kind")} == {"format": 1, **IDENTITY}
+    assert {key: meta[key] for key in ("format", "matrix", "kind")} == {"format": 2, **IDENTITY}
     assert list(meta["parts"]["squares"]["files"]) == ["values.npy"]
 
 

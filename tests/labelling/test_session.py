@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import embedpipe as ep
-from embedpipe.errors import LabelError, UsageError
+from embedpipe.errors import LabelError, SelectionError, UsageError
 from embedpipe.labelling import LabellingSession
 from embedpipe.labels import LabelLog
 
@@ -196,7 +196,7 @@ def test_the_model_is_fitted_to_new_labels(start):
     answer(session, batch)
     first = session.retrain()
     assert session.retrain() is first  # no new labels
-    assert (first.labelled, first.name, len(first.codes)) == (30, "logistic-30", 1797)
+    assert (first.labelled, first.name, len(first.codes)) == (30, "auto-30", 1797)
     probabilities = first.head.predict_proba(session.embeddings.matrix)
     assert (first.codes == probabilities.argmax(axis=1)).all()
     np.testing.assert_allclose(first.confidence, probabilities.max(axis=1), rtol=1e-6)
@@ -300,3 +300,21 @@ def test_messages_of_errors(start):
         start(initial="margin")
     with pytest.raises(LabelError, match="begins or ends with a space"):
         session.label([0], " hat")
+
+
+def test_proposals_represent_the_target(start, digits):
+    target = digits.matrix[digits.rows("test")[:50]]
+    session = start(target=target)
+    batch = session.propose(20)
+    chosen = ep.select(digits, 20, "auto", target=target)
+    assert {each.row for each in batch} == set(chosen.rows.tolist())
+    answer(session, batch)
+    model = session.retrain()
+    rows, labels = session.labelled().rows, session.labelled().labels
+    later = ep.select(digits, 5, "auto", labelled=rows, labels=labels, target=target)
+    assert {each.row for each in session.propose(5, model)} == set(later.rows.tolist())
+    by_split = start(target="test")
+    assert (by_split.target.name, len(by_split.target)) == ("test", 397)
+    assert by_split.for_embeddings(digits).target == by_split.target
+    with pytest.raises(SelectionError, match="^strategy 'margin' does not use a target: use one"):
+        start(strategy="margin", target=target)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from sklearn.datasets import load_digits
 
 from tests import processes
@@ -23,6 +24,7 @@ def run(folder: Path, *arguments: object) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_incremental_margin_forgets_and_replay_does_not(tmp_path: Path) -> None:
     printed = run(
         tmp_path, "--modes", "incremental", "replay", "--strategies", "margin", "--output", "out",

@@ -14,6 +14,6 @@ def test_digits(pipeline: Run, tmp_path: Path) -> None:
         "--output", "out",
     ).stdout  # fmt: skip
     assert "4 of 4 runs, 8 of 8 rounds" in printed
-    assert "digits, toy; logistic, cumulative; 2 seeds, 10 to 20 labels" in printed
+    assert "digits, toy; auto, cumulative; 2 seeds, 10 to 20 labels" in printed
     assert "margin" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "out" / "curves.pdf").read_bytes().startswith(b"%PDF")

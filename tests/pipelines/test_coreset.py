@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import embedpipe as ep
 
@@ -45,6 +46,7 @@ def test_a_checkpoint_has_model_optimiser_loss_and_accuracy(pipeline: Run, tmp_p
         assert head.adam_square_coef_.any()
 
 
+@pytest.mark.slow
 def test_training_continues_exactly_from_a_checkpoint(pipeline: Run, tmp_path: Path) -> None:
     pipeline("coreset.py", *SMALL, "--strategies", "random", "--seeds", 1)
     digits = ep.embed(ep.load_dataset("digits"), backbone="toy", workspace=tmp_path / "w")
@@ -64,6 +66,7 @@ def test_training_continues_exactly_from_a_checkpoint(pipeline: Run, tmp_path: P
     assert loaded.adam_steps_ == 2 * 3 + 2 * 2
 
 
+@pytest.mark.slow
 def test_checkpoints_of_other_heads(pipeline: Run, tmp_path: Path) -> None:
     options = ("--seeds", 1, "--episodes", 1, "--strategies", "random")
     for name, minimises, optimiser in (

@@ -68,13 +68,13 @@ def write(path: Path, text: str) -> None:
 def test_clear_images_and_features(tree: Path, tmp_path: Path) -> None:
     options = ["--seeds", 2, "--policies", "random", "el2n", "--workers", 0, "--retain", 0.25]
     printed = run(tmp_path, tree, "--backbone", "toy", "--output", "images.html", *options)
-    assert re.search(r"^el2n, 25 % +[12] of 2 +[\d.]+ ", printed, re.MULTILINE)
-    assert re.search(r"^joint +[12] of 2 +–", printed, re.MULTILINE)
+    assert re.search(r"^ *el2n, 25 % +[12] of 2 +[\d.]+ ", printed, re.MULTILINE)
+    assert re.search(r"^ *joint +[12] of 2 +–", printed, re.MULTILINE)
     assert "<title>" in (tmp_path / "images.html").read_text(encoding="utf-8")
     printed = run(tmp_path, tree, "--features", "--output", "features.html", *options)
     assert printed.startswith("clear10-features; logistic; 2 seeds\n")
     streamed = run(tmp_path, tree, "--features", "--protocol", "streaming", *options)
-    assert "clear_next_domain" in streamed.splitlines()[1]
+    assert "clear_next_domain" in streamed
 
 
 def test_digits_as_a_stream(tmp_path: Path) -> None:

@@ -121,12 +121,12 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
     )
     second = tmp_path / "webcam" / "2-coral" / "tasks.json"
     known = {path: truth[path] for path in paths_of(first) if path != skipped}
-    rows = [row for row, item in enumerate(embeddings.items) if item.id != skipped]
-    chosen = ep.select(embeddings, n=6, strategy="coral", labels=known, candidates=rows).rows
+    declined = [row for row, item in enumerate(embeddings.items) if item.id == skipped]
+    chosen = ep.select(embeddings, n=6, strategy="coral", labels=known, declined=declined).rows
     assert set(paths_of(second)) == {embeddings.items[row].id for row in chosen}
     for task in json.loads(second.read_text(encoding="utf-8")):
         (prediction,) = task["predictions"]
-        assert prediction["model_version"] == "logistic-8"
+        assert prediction["model_version"] == "auto-8"
         assert prediction["result"][0]["value"]["choices"][0] in COLOURS
     assert run("--labels", export).startswith(f"0 labels imported from {export}\nlabel 6 ")
 
@@ -146,7 +146,7 @@ def test_from_photos_to_predictions(run: Run, tmp_path: Path) -> None:
     assert [event.suggestion for event in taken] == [
         guess["result"][0]["value"]["choices"][0] for guess in guesses[1:]
     ]
-    assert {event.model for event in taken} == {"logistic-8"}
+    assert {event.model for event in taken} == {"auto-8"}
     assert "webcam/head.safetensors: 14 labels of 3 classes, accuracy " in printed
     assert printed.endswith("webcam/predictions.csv: predictions for the other 22 photos\n")
     with (tmp_path / "webcam" / "predictions.csv").open(newline="", encoding="utf-8") as file:

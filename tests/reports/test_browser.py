@@ -47,7 +47,7 @@ def report(path):
         return Curve(name, rounds, baseline)
 
     facts = tuple((f"fact {i}", "a value of some length") for i in range(7))
-    curves = (curve("coreset, then margin", False), curve("random", True))
+    curves = (curve("margin <b>&amp;", False), curve("random", True))
     return write_report(
         path, ReportData("x" * 200, facts, curves, "embedpipe " + "y" * 300, 0.9, details=facts)
     )
@@ -91,6 +91,7 @@ def page(request, browser, url):
     page.on("console", lambda message: page.problems.append(message.text))
     page.on("pageerror", lambda error: page.problems.append(str(error)))
     page.goto(url)
+    page.wait_for_selector("html.charts-ready")
     page.scheme = scheme
     yield page
     context.close()
@@ -104,9 +105,9 @@ CONTRASTS = """() => {
   };
   const page = luminance(getComputedStyle(document.body).backgroundColor);
   return ['h1', '.comparison', 'dt', 'td', 'thead .group.s0', 'thead .group.s1', '.note', '.label',
-          'figcaption', '.tick', '.s0 .value', '.s1 .value'].map(selector => {
+          'figcaption', '.plot .xtick text', '.plot .annotation-text'].map(selector => {
     const style = getComputedStyle(document.querySelector(selector));
-    const ink = luminance(selector.match(/tick|value/) ? style.fill : style.color);
+    const ink = luminance(selector.match(/tick|annotation/) ? style.fill : style.color);
     return [selector, (Math.max(ink, page) + .05) / (Math.min(ink, page) + .05)];
   });
 }"""
@@ -124,12 +125,16 @@ def test_nothing_is_wider_than_the_screen(page):
 
 def test_every_thumbnail_is_shown(page):
     page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
-    widths = page.evaluate(
-        "Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth)))"
-    )
+    widths = page.evaluate("""() => Promise.all(
+      [...document.querySelectorAll('.picks .thumb')].map(async (thumb) => {
+        const image = new Image();
+        image.src = getComputedStyle(thumb).backgroundImage.slice(5, -2);
+        await image.decode();
+        return [image.naturalWidth, thumb.clientWidth];
+      }))""")
     assert len(widths) == 144
-    assert set(widths) == {8, 60}
-    assert page.evaluate("Math.min(...[...document.images].map(i => i.clientWidth)) >= 56")
+    assert {natural for natural, _ in widths} == {8, 60}
+    assert min(shown for _, shown in widths) >= 56
 
 
 def test_text_has_enough_contrast(page):
@@ -141,6 +146,14 @@ def test_the_page_follows_the_colour_scheme(page):
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     bright = sum(int(part) for part in colour[4:-1].split(",")) / 3 > 128
     assert bright == (page.scheme == "light")
+
+
+def test_the_arrow_keys_tell_the_text_of_a_point(page):
+    page.locator(".plot").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    spoken = page.locator(".spoken").first.text_content()
+    assert spoken.startswith("margin <b>&amp;: 0.630 with 80 labels")
 
 
 def test_rounds_open_by_keyboard(page):

@@ -1,5 +1,6 @@
 """The report of a run: its headline, its data and its page, with and without a dataset."""
 
+import json
 import re
 
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.datasets import load_digits
 import embedpipe as ep
 from embedpipe.active import Problem
 from embedpipe.reports import Curve, Pick, Round
-from embedpipe.reports.loop_report import write_headline
+from embedpipe.reports.loop_headline import write_headline
 
 X, Y = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)
@@ -124,6 +125,36 @@ def test_the_report_has_the_curve_the_table_and_the_rows(tmp_path):
     for row in margin.records[1].rows:
         assert f"row {row}" in page
     assert re.search(r"<t[dh][^>]*>\s*30\s*</t[dh]>", page)
+
+
+def test_a_large_run_shows_the_first_picks_of_each_round(tmp_path, monkeypatch):
+    monkeypatch.setattr("embedpipe.reports.loop_picks.MAX_SHOWN", 24)
+    margin, random = loops()  # each with rounds of 20, 10 and 10 picks
+    data = ep.report_of([margin], baseline=random)
+    first = data.curves[0].rounds[0].picks
+    assert len(first) == 20
+    assert [pick.place is not None for pick in first] == [True] * 4 + [False] * 16
+    page = ep.write_report(tmp_path / "r.html", data).read_text()
+    assert page.count("The first 4 images of 20.") == 2
+    assert page.count("The first 4 images of 10.") == 4
+    run = json.loads(re.search(r'id="run">(.*?)</script>', page)[1])
+    for shown, record in zip(run["curves"][0]["rounds"], margin.records, strict=True):
+        assert len(shown["picks"]) == 4
+        assert shown["count"] == len(record.rows)
+        assert sum(shown["labels"]) == record.labelled  # of all picks
+        assert sum(map(sum, shown["matrix"])) == 100
+        assert sum(shown["right"]) / 100 == record.accuracy
+
+
+def test_neighbours_have_a_label_before_the_round():
+    (margin, _) = loops()
+    rounds = ep.report_of([margin]).curves[0].rounds
+    known = set()
+    for entry in rounds:
+        for pick in entry.picks:
+            assert len(pick.neighbours) == min(3, len(known))
+            assert {neighbour.id for neighbour in pick.neighbours} <= known
+        known |= {pick.id for pick in entry.picks}
 
 
 def test_a_loop_without_test_rows_has_a_page(tmp_path):

@@ -61,8 +61,8 @@ def test_a_section_has_text_charts_a_table_and_markup(tmp_path: Path) -> None:
     assert '<h2 id="section-cost">Cost &lt;of&gt; hats</h2>' in section
     assert "<p>Six seconds a label.</p>" in section
     assert "<p>&lt;b&gt;text&lt;/b&gt;</p>" in section
-    assert section.count("<figure>") == 2
-    assert "a: 0.250 with 2 labels</title>" in section
+    assert section.count("<figure") == 2
+    assert "a: 0.250 with 2 labels" in section
     assert "--v:50" in section
     assert '<th scope="row">&lt;20&gt;</th><td>2</td>' in section
     assert "<p id='own'>markup</p>" in section

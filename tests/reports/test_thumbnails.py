@@ -8,6 +8,7 @@ from PIL import Image
 
 from embedpipe.reports import make_thumbnail
 from embedpipe.reports.thumbnails import media_type
+from tests.conftest import make_image
 
 
 def encoded(image, kind="PNG", **options):
@@ -85,3 +86,13 @@ def test_the_same_image_gives_the_same_bytes():
 
 def test_media_types_follow_the_first_bytes():
     assert (media_type(b"GIF89a..."), media_type(b"BM......")) == ("image/gif", None)
+
+
+def test_a_webp_thumbnail_is_smaller_than_a_jpeg():
+    content = encoded(make_image(3, (400, 300)), "JPEG")
+    webp, jpeg = (make_thumbnail(content, 96, kind) for kind in ("WEBP", "JPEG"))
+    assert decoded(webp).format == "WEBP"
+    assert decoded(webp).size == decoded(jpeg).size == (96, 72)
+    assert len(webp) < len(jpeg)
+    difference = np.asarray(decoded(webp), float) - np.asarray(decoded(jpeg), float)
+    assert np.abs(difference).mean() < 6

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.accessibility import violations
 from tests.server.conftest import Lab, make_photos
 from tests.server.tabs import Tab, kind_of
-
-RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    """The text of axe-core, from a package that contains it."""
-    found = importlib.util.find_spec("axe_playwright_python")
-    if found is None or found.origin is None:
-        pytest.skip("axe-core is not installed: `pip install axe-playwright-python`")
-    return (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +27,6 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     lab.session.retrain()
     yield lab
     lab.close()
-
-
-def violations(tab: Tab, axe: str) -> dict[str, list[str]]:
-    """Return the failing elements by rule; the page's own policy forbids other scripts."""
-    tab.page.evaluate(axe + ";undefined")
-    found: dict[str, Any] = tab.page.evaluate("rules => axe.run(document, rules)", RULES)
-    return {
-        each["id"]: [str(node["target"]) for node in each["nodes"]] for each in found["violations"]
-    }
 
 
 VIEWS = {
@@ -76,15 +55,15 @@ def test_views_and_dialogs_have_no_violation(
         if view in ("grid", "search"):
             tab.press("Escape", "Space")
         tab.page.wait_for_timeout(250)
-        found[view] = violations(tab, axe)
+        found[view] = violations(tab.page, axe)
     if width < 860:
         tab.press("Shift+P")
-        found["panel"] = violations(tab, axe)
+        found["panel"] = violations(tab.page, axe)
     dialogs = {"keys": "?", "trial": "Shift+T", "new class": "n", "classes": "Shift+C"}
     for name, keys in (dialogs | {"confident": "Shift+A"}).items():
         tab.press(keys)
         tab.page.wait_for_timeout(100)
-        found[name] = violations(tab, axe)
+        found[name] = violations(tab.page, axe)
         tab.press("Escape")
     assert {view: rules for view, rules in found.items() if rules} == {}
 
@@ -93,6 +72,5 @@ def test_the_page_without_a_token_has_no_violation(busy: Lab, browser: Any, axe:
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{busy.port}/")
     assert "embedpipe label --url" in page.inner_text("main")
-    page.evaluate(axe + ";undefined")
-    assert page.evaluate("rules => axe.run(document, rules)", RULES)["violations"] == []
+    assert violations(page, axe) == {}
     page.close()

@@ -113,7 +113,7 @@ def test_accepting_several_suggestions_is_one_act(trained: Lab, tab_on: Callable
     assert states(lab, chosen) == ["accept"] * n
     assert len(lab.labels()) == 12
     assert {(event.label, event.model) for event in accepted} == {
-        (event.suggestion, "logistic-12") for event in accepted
+        (event.suggestion, "auto-12") for event in accepted
     }
     assert len({event.label for event in accepted}) == 2
     tab.page.evaluate("document.querySelector('.grid .board').scrollTop = 0")

@@ -251,7 +251,7 @@ def test_the_model_is_trained_in_the_background(lab: Lab) -> None:
     }  # fmt: skip
     assert model["expected_reason"] == ""
     batch = lab.get("/api/batch?n=12").json()
-    assert batch["model"] == "logistic-12"
+    assert batch["model"] == "auto-12"
     assert {item["row"] for item in batch["items"]} == set(range(12, 24))
     assert all(item["suggestion"] == kind_of(item["path"]) for item in batch["items"])
     groups = [item["group"] for item in batch["items"]]
@@ -274,7 +274,7 @@ def test_the_expected_confusion_matrix(lab: Lab) -> None:
     wait_for_model(lab, 12)
     found = lab.get("/api/confusion").json()
     matrix = np.array(found["matrix"])
-    assert (found["model"], found["reason"]) == ("logistic-12", "")
+    assert (found["model"], found["reason"]) == ("auto-12", "")
     assert found["classes"] == ["blue", "green", "red"]
     assert matrix.sum(axis=0).round(1).tolist() == [4, 4, 4]  # the 12 images without a label
     share = np.trace(matrix) / 12

@@ -38,7 +38,7 @@ def test_labelling_and_export_by_keyboard(
     tab.settled()
     assert lab.labels() == labels
     suggested = [e for e in lab.log.events() if e.suggestion is not None]
-    assert {event.model.partition("-")[0] for event in suggested} == {"logistic"}
+    assert {event.model.partition("-")[0] for event in suggested} == {"auto"}
     tab.press("Shift+G")  # a batch, with a new model
     tab.wait("() => document.querySelectorAll('.grid .tile').length > 10")
     tab.press("Shift+E")

@@ -431,7 +431,8 @@ def test_picks_are_those_of_the_reference(
             "combine(margins)",
             UnknownNameError,
             "unknown objective 'margins'. Did you mean 'margin'? Known: balance, diversity, "
-            "entropy, least_confidence, margin, metadata, similarity, threshold, typicality.",
+            "entropy, least_confidence, margin, metadata, similarity, target_similarity, "
+            "threshold, typicality.",
         ),
         (
             "combine(diversity(min_distance=far))",
@@ -491,14 +492,15 @@ def test_picks_are_those_of_the_reference(
             "combine(margin > 0.5)",
             UsageError,
             "'margin > 0.5' is not an objective: give one of balance, diversity, entropy, "
-            "least_confidence, margin, metadata, similarity, threshold, typicality, as in "
-            "diversity^2 or threshold(margin >= 0.2).",
+            "least_confidence, margin, metadata, similarity, target_similarity, threshold, "
+            "typicality, as in diversity^2 or threshold(margin >= 0.2).",
         ),
         (
             "combine(margin, threshold(diversity > 1))",
             UsageError,
             "a threshold cannot use diversity: use metadata or, without a strength, one of "
-            "entropy, least_confidence, margin, metadata, similarity, typicality.",
+            "entropy, least_confidence, margin, metadata, similarity, target_similarity, "
+            "typicality.",
         ),
         (
             "combine(margin, threshold(margin))",

@@ -37,6 +37,7 @@ def pool_of(matrix, labelled=(), doubt=None, **more):
         {
             "width": st.sampled_from([0.3, 0.75, 2.0]),
             "floor": st.sampled_from([0.0, 0.25]),
+            "sharpness": st.sampled_from([1.0, 2.0]),
             "doubt": st.booleans(),
             "metric": st.sampled_from(["cosine", "euclidean"]),
         }
@@ -67,19 +68,23 @@ def test_picks_are_greedy_by_the_definition(seed, p, d, kind, options, data):
     width = selection.diagnostics["width"]
     assert width == pytest.approx(options["width"] * typical, rel=1e-3)
 
-    doubt = np.ones(free.size)
+    doubt, weights = np.ones(free.size), np.ones(free.size)
     if m and options["doubt"]:
         doubt = margin(pool.probabilities(index.rows[free]))
-    weights = index.sizes[free] * (options["floor"] + doubt)
+        smaller = (doubt[:, None] > doubt).mean(axis=1)
+        weights = options["floor"] + smaller ** options["sharpness"]
+    if not weights.any():
+        weights = np.ones(free.size)
+    weights = index.sizes[free] * weights
     weights = weights / weights.sum()
-    kernel = np.exp(-np.square(away / width))
-    covered = kernel[:, taken].max(axis=1, initial=0)[free]
+    kernel = np.exp(-np.square(away[:, free] / width))  # (p, f)
+    covered = kernel[taken].max(axis=0, initial=0)
     left = set(free.tolist())
     for turn, point in enumerate(index.find(selection.rows)):
-        gains = {each: weights @ np.maximum(kernel[free, each] - covered, 0) for each in left}
+        gains = {each: weights @ np.maximum(kernel[each] - covered, 0) for each in left}
         assert gains[point] == pytest.approx(max(gains.values()), abs=1e-7)
         assert selection.scores[turn] == pytest.approx(gains[point], abs=1e-6)
-        covered = np.maximum(covered, kernel[free, point])
+        covered = np.maximum(covered, kernel[point])
         found = selection.diagnostics["coverage"][turn]
         assert found == pytest.approx(weights @ covered, abs=1e-6)
         left.remove(point)

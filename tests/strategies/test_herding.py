@@ -184,7 +184,7 @@ def test_references_are_evenly_spaced_items():
 def test_many_points_are_compared_in_float32_and_agree_with_float64():
     vectors = np.random.default_rng(0).standard_normal((2500, 30)).astype(np.float32)
     references, weights = np.arange(0, 2500, 5), np.arange(1, 501)
-    coverage = KernelCoverage(vectors, 6.0, references, weights, np.array([7, 9]))
+    coverage = KernelCoverage(vectors, 6.0, vectors[references], weights, np.array([7, 9]))
     kernel = dense(vectors, 6.0)[:, references]
     covered = kernel[[7, 9]].max(axis=0)
     expected = np.maximum(kernel - covered, 0) @ weights / weights.sum()
@@ -192,7 +192,7 @@ def test_many_points_are_compared_in_float32_and_agree_with_float64():
     gains = coverage.gains(np.arange(2500))
     np.testing.assert_allclose(gains, expected, rtol=1e-4, atol=1e-6)
     assert not np.allclose(gains, expected, rtol=1e-12, atol=0)  # it was float32
-    narrow = KernelCoverage(vectors, 0.1, references, weights, np.array([7, 9]))
+    narrow = KernelCoverage(vectors, 0.1, vectors[references], weights, np.array([7, 9]))
     wanted = dense(vectors, 0.1)[:, references]
     wanted = np.maximum(wanted - wanted[[7, 9]].max(axis=0), 0) @ weights / weights.sum()
     np.testing.assert_allclose(narrow.gains(np.arange(2500)), wanted, rtol=1e-9, atol=1e-15)

@@ -56,9 +56,9 @@ def test_every_strategy_that_uses_the_vectors_has_the_option():
     without = set(strategies) - set(GEOMETRIC)
     assert without == {
         *("random", "least_confidence", "margin", "entropy", "bald", "power_bald", "logdet_bald"),
-        *("query_by_committee", "galaxy", "combine", "auto"),
+        *("query_by_committee", "galaxy", "combine", "auto", "refine"),
     }
-    measured = {"diversity", "similarity", "typicality"}
+    measured = {"diversity", "similarity", "target_similarity", "typicality"}
     assert {name for name in objectives if hasattr(objectives[name], "metric")} == measured
 
 

@@ -147,3 +147,69 @@ def test_examples_of_another_shape_are_refused(examples):
 
 def test_rows_stay_in_order():
     assert checked_rows([2, 0], 3, "picks").tolist() == [2, 0]
+
+
+# Restricted pools
+
+LINE = np.array([[0], [5], [0], [4], [9], [5], [7]], dtype=np.float32)
+"""Row 2 is a copy of row 0, and row 5 of row 1."""
+
+
+def test_a_restricted_pool_worked_out_by_hand():
+    predictions = np.arange(14).reshape(7, 2) / 20
+    whole = Pool(
+        LINE, labelled=[3], labels=["cat"], candidates=np.arange(6),
+        probabilities=lambda rows: predictions[rows],
+    )  # fmt: skip
+    part = whole.restricted([5, 0, 1])
+    assert part.unlabelled.tolist() == [0, 1, 5]
+    assert part.candidates.tolist() == [0, 1, 3, 5]  # the labelled row stays
+    assert (part.labelled.tolist(), part.labels.tolist()) == ([3], ["cat"])
+    assert part.index.rows.tolist() == [0, 1, 3]
+    assert part.index.copy_of.tolist() == [0, 1, 2, 1]
+    assert part.unique_labelled.tolist() == [False, False, True]
+    np.testing.assert_array_equal(part.probabilities(), np.float32(predictions[[0, 1, 5]]))
+    assert whole.unlabelled.tolist() == [0, 1, 2, 4, 5]  # unchanged
+    for array in (part.candidates, part.unlabelled):
+        assert not array.flags.writeable
+
+
+def test_a_restricted_pool_shares_the_head_and_its_predictions():
+    fits, predicted = [], []
+
+    class Head:
+        classes_ = np.array(["cat", "dog"])
+
+        def predict_proba(self, vectors):
+            predicted.append(len(vectors))
+            return np.column_stack([vectors[:, 0] / 10, 1 - vectors[:, 0] / 10])
+
+    def fitted():
+        fits.append(1)
+        return Head()
+
+    whole = Pool(LINE, labelled=[3, 6], labels=["cat", "dog"], head=fitted)
+    for rows in ([0, 1], [2, 4], [1, 5]):
+        part = whole.restricted(rows).measured_by("cosine")
+        np.testing.assert_array_equal(part.probabilities(), whole.probabilities(rows))
+        assert part.head is whole.head
+        assert part.classes.tolist() == ["cat", "dog"]
+    assert (len(fits), predicted) == (1, [5])  # one fit; the five unlabelled rows predicted once
+
+
+def test_a_part_of_a_restricted_pool():
+    whole = Pool(LINE, labelled=[3], labels=["cat"])
+    part = whole.restricted([0, 1, 4, 6]).restricted([6, 1])
+    assert part.unlabelled.tolist() == [1, 6]
+    assert part.candidates.tolist() == [1, 3, 6]
+    assert part.index.rows.tolist() == [1, 3, 6]
+
+
+def test_a_pool_is_restricted_to_its_unlabelled_rows_only():
+    for rows, message in (
+        ([1, 3], "`rows` has row 3, which is not an unlabelled row of the pool."),
+        ([1, 1], "`rows` has row 1 more than once: give each row once."),
+    ):
+        with pytest.raises(SelectionError) as caught:
+            Pool(LINE, labelled=[3], labels=["cat"]).restricted(rows)
+        assert str(caught.value) == message

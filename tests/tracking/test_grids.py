@@ -83,7 +83,8 @@ def test_each_cell_of_a_replay_study_is_one_tracked_run(tmp_path):
         assert logged.pop("config")["method"] == cell.setting.method
         last = logged[max(logged)]
         matrix = results.matrix(cell.setting)
-        assert last["labelled"] == sum(each.train.size for each in stream.experiences)
+        pool = stream.subsampled(0.8, cell.seed)
+        assert last["labelled"] == sum(each.train.size for each in pool.experiences)
         assert last["accuracy"] == np.mean([last[f"accuracy/{at}"] for at in range(3)])
         assert ("loss" in last) == (cell.setting.head == "logistic")
         assert len(logged) == (1 if cell.setting.method == "joint" else len(matrix))

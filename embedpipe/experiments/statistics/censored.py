@@ -35,8 +35,8 @@ class LabelsToTarget:
     median
         None if fewer than half of the seeds reached the target.
     low, high
-        Ends of the confidence interval; None for an undetermined end, and below three distinct
-        runs.
+        Ends of the confidence interval; None for an undetermined end, below three distinct runs,
+        and if both ends would be equal.
     n_reached, n
         Number of seeds that reached the target, and number of all seeds.
     at_most
@@ -66,7 +66,7 @@ class LabelsRatio:
         ratio is known.
     low, high
         Confidence interval of the median, from the sign test; 0 and infinity if there are too few
-        seeds. The level 0.95 needs 6 independent pairs.
+        seeds, and if both ends would be equal. The level 0.95 needs 6 independent pairs.
     wins, ties, losses
         Number of seeds where a needed fewer labels than b, as many as b, and more than b.
     undecided
@@ -133,10 +133,14 @@ def median_labels_to_target(
     known = count_runs(ids) >= LEAST_RUNS
     median = _falls_to_half(times, survival)
     early = [seed.labels for seed in reached if seed.at_most]
+    low = _falls_to_half(times, low_band) if known else None
+    high = _falls_to_half(times, high_band) if known else None
+    if low == high:  # the interval would have no width
+        low = high = None
     return LabelsToTarget(
         median=median,
-        low=_falls_to_half(times, low_band) if known else None,
-        high=_falls_to_half(times, high_band) if known else None,
+        low=low,
+        high=high,
         n_reached=sum(seed.labels is not None for seed in reached),
         n=len(reached),
         at_most=median is not None and median in early,
@@ -189,12 +193,16 @@ def labels_ratio(
     outcomes = [_fewer(one, other) for one, other in zip(a, b, strict=True)]
     k = int(groups.max()) + 1
     first = _order_statistic(k, level) if known else 0
+    low = _of_groups(lows, groups)[first - 1] if first else 0.0
+    high = _of_groups(highs, groups)[-first] if first else float("inf")
+    if low == high:  # the interval would have no width
+        low, high = 0.0, float("inf")
     return LabelsRatio(
         ratio=at_least if at_least == at_most else None,
         at_least=at_least,
         at_most=at_most,
-        low=_of_groups(lows, groups)[first - 1] if first else 0.0,
-        high=_of_groups(highs, groups)[-first] if first else float("inf"),
+        low=low,
+        high=high,
         wins=outcomes.count("win"),
         ties=outcomes.count("tie"),
         losses=outcomes.count("loss"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from .runs import LEAST_RUNS, checked_runs, count_runs, effective_size
 __all__ = ["Interval", "bootstrap_interval", "mean_interval", "t_interval"]
 
 METHODS = ("bca", "percentile")
+
+FEW_VALUES = 100
+"""Maximum number of values for which the resamples are kept for the next interval."""
 
 Statistic = Callable[..., Any]
 
@@ -50,6 +54,11 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.estimate:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+    @property
+    def without_ends(self) -> Interval:
+        """The estimate without its interval: the ends are NaN."""
+        return replace(self, low=float("nan"), high=float("nan"), coverage=float("nan"))
 
 
 def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
@@ -206,16 +215,24 @@ def bootstrap_interval(
     if n < 2 or (sample == sample[0]).all():
         return Interval(estimate, float("nan"), float("nan"), n, level, float("nan"))
     coverage = min(level, 1.0 - 2.0 ** (1 - n))
-    draws = np.random.default_rng(seed).integers(0, n, size=(resamples, n))  # (B, S)
+    draws = (_few_draws if n <= FEW_VALUES else _draws)(n, resamples, seed)  # (B, S)
     drawn = np.sort(statistic(sample[draws], axis=-1))  # (B,)
-    tails = _tails(level, n, widened)  # (2,) normal quantiles
+    tails = tail_quantiles(level, n, widened)  # (2,) normal quantiles
     if method == "bca":
         tails = _corrected(tails, sample, drawn, estimate, statistic)
     low, high = _quantiles(drawn, tails)
     return Interval(estimate, low, high, n, level, coverage)
 
 
-def _tails(level: float, n: int, widened: bool) -> NDArray[np.float64]:
+def _draws(n: int, resamples: int, seed: int) -> NDArray[np.int64]:
+    """Return the (B, S) places of the values of each resample."""
+    return np.random.default_rng(seed).integers(0, n, size=(resamples, n))
+
+
+_few_draws = lru_cache(maxsize=2)(_draws)  # reports have an interval for each round of each curve
+
+
+def tail_quantiles(level: float, n: int, widened: bool) -> NDArray[np.float64]:
     """Return the normal quantiles of the two ends."""
     from scipy.special import ndtri, stdtrit
 

@@ -44,7 +44,7 @@ class Comparison:
     difference
         Mean of ``a - b``; NaN without a pair.
     low, high
-        Student's interval of the mean difference; NaN without a test.
+        Student's interval of the mean difference; NaN without a test, and if all differences are 0.
     p_t
         Two-sided p-value of the paired t-test, the primary test; NaN without a test.
     p_wilcoxon
@@ -62,6 +62,8 @@ class Comparison:
         Numbers of distinct runs of a and b.
     reason
         Reason for a missing test, such as ``"identical runs"``; None with a test.
+    standard_error
+        Standard error of the mean difference; NaN without a test.
     """
 
     difference: float
@@ -77,6 +79,7 @@ class Comparison:
     independent: int = 0
     distinct: tuple[int, int] = (0, 0)
     reason: str | None = None
+    standard_error: float = float("nan")
 
     @property
     def p(self) -> float:
@@ -155,7 +158,7 @@ def paired_comparison(
     Comparison
         The comparison of ``a - b``. A test needs three distinct runs of a, three of b, and three
         independent pairs. Equal differences other than 0 are not tested. Without a test, `reason`
-        is set. If all differences are 0, both p-values are 1.
+        is set. If all differences are 0, both p-values are 1, and there is no interval.
 
     Notes
     -----
@@ -183,10 +186,11 @@ def paired_comparison(
     means = np.round(np.bincount(groups, differences) / sizes, DECIMALS)  # (k,)
     distinct = count_runs(ids[0]), count_runs(ids[1])
     reason = _missing_reason(n, distinct, means)
-    p_t = low = high = float("nan")
+    p_t = low = high = error = float("nan")
     mean = float(np.mean(differences)) if n else float("nan")
     if reason is None:
-        p_t, half = _student(mean, means, sizes, level)
+        error = float(means.std(ddof=1)) / np.sqrt(effective_size(sizes))
+        p_t, half = _student(mean, error, len(means), level)
         low, high = cut(mean - half, mean + half, within)
     return Comparison(
         difference=mean,
@@ -201,6 +205,7 @@ def paired_comparison(
         independent=len(means),
         distinct=distinct,
         reason=reason,
+        standard_error=float(error),
     )
 
 
@@ -215,19 +220,14 @@ def _missing_reason(n: int, distinct: tuple[int, int], means: NDArray[np.float64
     return NO_SPREAD if means[0] != 0 and (means == means[0]).all() else None
 
 
-def _student(
-    mean: float, means: NDArray[np.float64], sizes: NDArray[np.int64], level: float
-) -> tuple[float, float]:
-    """Return the p-value of a mean difference, and half the width of its interval."""
+def _student(mean: float, error: float, k: int, level: float) -> tuple[float, float]:
+    """Return the p-value of a mean of k values, and half the width of its interval."""
     from scipy.special import stdtr, stdtrit
 
-    k = len(means)
-    error = float(means.std(ddof=1)) / np.sqrt(effective_size(sizes))
-    if error == 0:  # all differences are 0
-        return 1.0, 0.0
-    return float(2 * stdtr(k - 1, -abs(mean / error))), float(
-        stdtrit(k - 1, (1 + level) / 2) * error
-    )
+    if error == 0:  # all differences are 0: an interval would have no width
+        return 1.0, float("nan")
+    p = float(2 * stdtr(k - 1, -abs(mean / error)))
+    return p, float(stdtrit(k - 1, (1 + level) / 2) * error)
 
 
 def signed_rank_p(differences: ArrayLike) -> float:
@@ -252,16 +252,23 @@ def signed_rank_p(differences: ArrayLike) -> float:
     doubled = np.rint(2 * rankdata(np.abs(values))).astype(np.int64)  # whole numbers
     doubled = doubled[values != 0]
     positive = int(doubled[values[values != 0] > 0].sum())
-    total = int(doubled.sum())
-    chances = np.zeros(total + 1)  # of each sum of the doubled positive ranks
-    chances[0] = 1.0
-    for rank in doubled:
-        chances[rank:] = (chances[rank:] + chances[: total + 1 - rank]) / 2
-        chances[:rank] /= 2
+    chances = chances_of_sums(doubled)
+    total = chances.size - 1
     # Sums that are at least as far from the mean as the observed sum, on either side.
     sums = np.arange(total + 1)
     extreme = np.abs(2 * sums - total) >= abs(2 * positive - total)
     return min(1.0, float(chances[extreme].sum()))
+
+
+def chances_of_sums(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the probability of each sum of the ranks with a positive sign; signs are random."""
+    total = int(ranks.sum())
+    chances = np.zeros(total + 1)
+    chances[0] = 1.0
+    for rank in ranks:
+        chances[rank:] = (chances[rank:] + chances[: total + 1 - rank]) / 2
+        chances[:rank] /= 2
+    return chances
 
 
 def _pairs(

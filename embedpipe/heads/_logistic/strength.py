@@ -54,6 +54,17 @@ class HeldOut(NamedTuple):
     """(m,) weights of the rows; None for weights of 1."""
 
 
+class FoldModels(NamedTuple):
+    """The models of the folds, which predict the rows of the other folds."""
+
+    weights: Array
+    """(F, K, d)."""
+    intercepts: Float64
+    """(F, K)."""
+    folds: Codes
+    """(n,) fold of each row; `NEVER_SCORED` for the rows that are in every fit."""
+
+
 class Choice(NamedTuple):
     """A value of C, how it was chosen, and a start for the final fit."""
 
@@ -66,6 +77,8 @@ class Choice(NamedTuple):
     coordinates: Coordinates | None = None
     inside: Array | None = None
     """(K, 1 + r) weights in `coordinates`; None for many rows."""
+    models: FoldModels | None = None
+    """The models that predicted the held-out rows; None if they were not asked for."""
 
 
 class Folds(Protocol):
@@ -82,14 +95,21 @@ class Folds(Protocol):
         """Return the choice with a start for the final fit."""
         ...
 
+    def models(self, solutions: Any) -> tuple[Array, Float64]:
+        """Return the (F, K, d) weights and (F, K) intercepts of the solutions."""
+        ...
+
 
 def choose_strength(
     problem: Problem,
     folds: Codes,  # (n,) from `assign_folds`
     binary_factor: float,  # multiplies C before solving
     start: tuple[Array, Array] | None = None,
+    given: float | None = None,
+    *,
+    keep_models: bool = False,
 ) -> Choice:
-    """Choose C by cross-validation with a prior.
+    """Choose C by cross-validation with a prior, or cross-validate with the `given` C.
 
     The score of C is the sum of the held-out log-losses plus ``(log10 C - centre)² / (2 * 0.5²)``.
     The second term is a log-normal prior around ``60,000 / (n * variance of the rows)``.
@@ -103,9 +123,19 @@ def choose_strength(
     """
     centre = _centre(problem.energy())
     if not (folds != NEVER_SCORED).any():
+        if given is not None:
+            return Choice(given, "given")
         return Choice(_value(centre), "prior: no class has two distinct rows")
     few = len(folds) <= FEW_ROWS
     solver: Folds = _JointFolds(problem, folds) if few else _SeparateFolds(problem, folds, start)
+    if given is not None:
+        solutions, logits = solver.solve(given * binary_factor, None)
+        held_out = HeldOut(
+            logits,
+            problem.codes[solver.scored],
+            None if problem.counts is None else problem.counts[solver.scored],
+        )
+        return _with_models(Choice(given, "given", held_out), solver, solutions, folds)
     search = _Search(solver, problem, binary_factor, centre)
     best = search.run()
     rule = (
@@ -113,7 +143,13 @@ def choose_strength(
         f"fold{'s' if solver.n_folds > 1 else ''}, with a prior at C = {_readable(centre)}"
     )
     solutions, held_out = search.tried[best]
-    return solver.with_start(Choice(_value(best), rule, held_out), solutions)
+    choice = solver.with_start(Choice(_value(best), rule, held_out), solutions)
+    return _with_models(choice, solver, solutions, folds) if keep_models else choice
+
+
+def _with_models(choice: Choice, solver: Folds, solutions: Any, folds: Codes) -> Choice:
+    known = np.where(folds < solver.n_folds, folds, NEVER_SCORED)
+    return choice._replace(models=FoldModels(*solver.models(solutions), known))
 
 
 def _centre(energy: float) -> int:
@@ -206,6 +242,12 @@ class _JointFolds:
             return choice._replace(coordinates=self.coordinates, inside=mean)
         return choice._replace(start=(self.coordinates.lift(mean[:, 1:]), mean[:, 0]))
 
+    def models(self, solutions: Any) -> tuple[Array, Float64]:
+        F, K, _ = solutions.shape
+        weights = self.coordinates.lift(solutions[..., 1:].reshape(F * K, -1))  # (F * K, d)
+        shift = (weights @ self.problem.rows.mean).reshape(F, K)
+        return weights.reshape(F, K, -1), solutions[..., 0] - shift.astype(np.float64)
+
 
 class _SeparateFolds:
     """Solves some folds one by one, on copies of the rows outside each fold."""
@@ -234,6 +276,11 @@ class _SeparateFolds:
 
     def with_start(self, choice: Choice, solutions: Any) -> Choice:
         return choice._replace(start=solutions[0])
+
+    def models(self, solutions: Any) -> tuple[Array, Float64]:
+        weights = np.stack([each for each, _ in solutions])  # (F, K, d)
+        intercepts = np.stack([each for _, each in solutions]).astype(np.float64)  # (F, K)
+        return weights, intercepts - weights @ self.problem.rows.mean
 
     def _initial_weights(self) -> tuple[Array, Array]:
         problem = self.problem

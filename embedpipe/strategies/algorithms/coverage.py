@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,20 @@ from numpy.typing import NDArray
 
 from ..._threads import map_blocks
 from ...index import mean_vector
+from ...index.distances import squared_distances
+from ...index.vectors import row_blocks
 from ..pool import Pool
 from .lazy_greedy import Greedy, lazy_greedy
+from .predictions import Uncertainty, uncertainty_of
 
-__all__ = ["KernelCoverage", "References", "SparseCoverage", "nearest_pair", "spread_of"]
+__all__ = [
+    "KernelCoverage",
+    "References",
+    "SparseCoverage",
+    "nearest_of",
+    "nearest_pair",
+    "spread_of",
+]
 
 REFERENCES = 2048
 """Maximum number of references."""
@@ -22,60 +33,146 @@ REFERENCES = 2048
 BLOCK = 256
 """Points per block."""
 
+TILE = 8192
+"""Other points per block in the search for the nearest."""
+
 FAR = 32.0**2
 """Squared norm, in squared kernel widths, from which float32 is not precise enough."""
 
 
 @dataclass(frozen=True)
 class References:
-    """The unique vectors that represent the unlabelled items."""
+    """The vectors that the picks should cover: of the unlabelled items, or of the target."""
 
-    points: NDArray[np.int64]  # (r,) ascending positions of unique vectors
-    items: NDArray[np.int64]  # (r,) number of items that each point represents
+    points: NDArray[np.int64]  # (r,) ascending positions of unique vectors; empty for a target
+    items: NDArray[np.int64]  # (r,) number of items that each vector represents
+    sketch: NDArray[np.float32]  # (r, m) coordinates in the sketch of the index
+    nearest: NDArray[np.int64]  # (r,) positions of the nearest unique vectors of the pool
+    apart: NDArray[np.float64]  # (r,) squared distances to them; 0 without a target
+    vectors: NDArray[np.float32] | None = None  # (r, d) vectors of the target
 
     @classmethod
     def of(cls, pool: Pool) -> References:
-        """Return the unlabelled unique vectors.
+        """Return the vectors of the target or, without a target, the unlabelled unique vectors.
 
-        If there are more than 2,048, return those of 2,048 evenly spaced unlabelled items.
+        If there are more than 2,048, return those of 2,048 evenly spaced items.
         """
+        if pool.target is not None:
+            return cls._of_target(pool, pool.target)
         index, free = pool.index, ~pool.unique_labelled
-        points = np.flatnonzero(free)  # (f,)
-        if points.size <= REFERENCES:
-            return cls(points, index.sizes[points])
-        items = np.flatnonzero(free[index.copy_of])  # (m,)
-        even = items[np.arange(REFERENCES) * items.size // REFERENCES]  # (2048,)
-        return cls(*np.unique(index.copy_of[even].astype(np.int64), return_counts=True))
+        points, counts = np.flatnonzero(free), index.sizes  # (f,)
+        if points.size > REFERENCES:
+            items = np.flatnonzero(free[index.copy_of])  # (m,)
+            even = index.copy_of[_evenly_spaced(items)].astype(np.int64)  # (2048,)
+            points, counts = np.unique(even, return_counts=True)
+        else:
+            counts = counts[points]
+        return cls(points, counts, index.sketch[points], points, np.zeros(points.size))
+
+    @classmethod
+    def _of_target(cls, pool: Pool, target: NDArray[np.float32]) -> References:
+        vectors = target[_evenly_spaced(np.arange(len(target)))]  # (r, d)
+        index = pool.index
+
+        def measured() -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+            sketch = index.project(vectors)
+            nearest, apart = nearest_of(sketch, index.sketch, 1)
+            return sketch, nearest[:, 0], apart[:, 0]
+
+        # A loop selects from the same index and target in every round.
+        key = "target", hashlib.sha256(np.ascontiguousarray(vectors).data).hexdigest()
+        sketch, nearest, apart = index.remember(key, measured)
+        none, ones = np.empty(0, dtype=np.int64), np.ones(len(vectors), dtype=np.int64)
+        return cls(none, ones, sketch, nearest, apart, vectors)
+
+    def uncertainty(self, pool: Pool, measure: Uncertainty) -> NDArray[np.float64]:
+        """Return the uncertainty of the predictions for each vector: (r,)."""
+        if self.vectors is None:
+            return uncertainty_of(pool, measure, pool.index.rows[self.points])
+        return measure(pool.predict(self.vectors))
+
+
+def _evenly_spaced(items: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return at most 2,048 evenly spaced items."""
+    if items.size <= REFERENCES:
+        return items
+    return items[np.arange(REFERENCES) * items.size // REFERENCES]
+
+
+def nearest_of(
+    vectors: NDArray[np.float32], others: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return positions and squared distances of the `k` nearest of (p, m) others: (r, k), (r, k).
+
+    All are returned if there are fewer. Time for r vectors: O(r·p·m). Extra memory: 8 MB per
+    thread.
+    """
+    # Float32 products find the nearest; their distances are in float64.
+    k = min(k, len(others))
+    norms = np.square(others).sum(axis=1)  # (p,)
+    positions, squared = np.empty((len(vectors), k), np.int64), np.empty((len(vectors), k))
+
+    def work(part: slice) -> None:
+        own = vectors[part]  # (a, m)
+        found = np.empty((len(own), 0), np.int64)
+        gaps = np.empty((len(own), 0), np.float32)
+        for tile in row_blocks(len(others), TILE):
+            more = norms[tile] - 2 * own @ others[tile].T  # (a, b)
+            at = _smallest(more, k)  # (a, k)
+            found = np.concatenate([found, at + tile.start], axis=1)
+            gaps = np.concatenate([gaps, np.take_along_axis(more, at, axis=1)], axis=1)
+            best = _smallest(gaps, k)  # (a, k)
+            found = np.take_along_axis(found, best, axis=1)
+            gaps = np.take_along_axis(gaps, best, axis=1)
+        repeated = own.repeat(found.shape[1], axis=0)  # (a·k, m)
+        away = squared_distances(repeated, others[found.ravel()]).reshape(found.shape)  # (a, k)
+        order = np.lexsort((found, away))  # (a, k)
+        positions[part] = np.take_along_axis(found, order, axis=1)
+        squared[part] = np.take_along_axis(away, order, axis=1)
+
+    map_blocks(work, len(vectors), BLOCK)
+    return positions, squared
+
+
+def _smallest(values: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Return the columns of the `k` smallest values of each row, or all columns: (a, k)."""
+    if k >= values.shape[1]:
+        return np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    found = values.argpartition(k - 1, axis=1)[:, :k] if k > 1 else values.argmin(axis=1)[:, None]
+    return found.astype(np.int64)
 
 
 class KernelCoverage:
     """The weighted mean over references of the largest kernel value with a chosen point.
 
-    Points are (p, m) float32 `vectors`; the kernel of two points at distance d is
-    exp(−(d/width)²). The (r,) `references` and (c,) `chosen` are positions of points; (r,)
-    `weights` are not negative. Values are in float64, or in float32 for more than 2,048 points if
-    no reference is more than 32 widths from the origin. Time: O(r·m) per gain. Memory: 16·r·m
-    bytes.
+    Points are (p, m) float32 `vectors`, references are (r, m), and the (c,) `chosen` are positions
+    of points. The kernel of a point and a reference at distance d is exp(−(d² − a)/width²), with
+    the (r,) squared distance a `apart` of the reference to the nearest point. (r,) `weights` are
+    not negative. Values are in float64, or in float32 for more than 2,048 points if no reference is
+    more than 32 widths from the origin. Time: O(r·m) per gain. Memory: 16·r·m bytes.
     """
 
     def __init__(
         self,
         vectors: NDArray[np.float32],
         width: float,
-        references: NDArray[np.int64],
+        references: NDArray[np.float32],
         weights: NDArray[np.number],
         chosen: NDArray[np.int64],
+        apart: NDArray[np.float64] | None = None,
     ) -> None:
-        own = vectors[references] / np.float64(width)  # (r, m)
+        own = references / np.float64(width)  # (r, m)
         norms = np.square(own).sum(axis=1)  # (r,)
         imprecise = len(vectors) > REFERENCES and norms.max() < FAR
         self._dtype: type[np.floating[Any]] = np.float32 if imprecise else np.float64
         self._vectors, self._width = vectors, width
+        if apart is not None:
+            norms -= apart / np.float64(width) ** 2
         # (2x, |x|², 1) · (r, -1, -|r|²) is -|x - r|²
         turned = np.column_stack([own, np.full(norms.size, -1.0), -norms])  # (r, m + 2)
         self._turned = np.ascontiguousarray(turned.T, dtype=self._dtype)  # (m + 2, r)
         self._weights = weights / np.float64(weights.sum())  # (r,)
-        self.covered = np.zeros(references.size)  # (r,) largest kernel value with a chosen point
+        self.covered = np.zeros(norms.size)  # (r,) largest kernel value with a chosen point
 
         def work(part: slice) -> NDArray[Any]:
             best: NDArray[Any] = self._kernel(chosen[part]).max(axis=0)  # (r,)
@@ -159,7 +256,12 @@ def cover_greedily(
     if not weights.any():
         weights = references.items.astype(np.float64)
     coverage = KernelCoverage(
-        pool.index.sketch, width, references.points, weights, np.flatnonzero(labelled)
+        pool.index.sketch,
+        width,
+        references.sketch,
+        weights,
+        np.flatnonzero(labelled),
+        references.apart,
     )
     start = coverage.value
     picks = lazy_greedy(coverage, np.flatnonzero(~labelled), n)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..._threads import map_blocks, one_blas_thread
-from ...index.vectors import row_blocks, take_rows
+from ...index.vectors import Matrix, row_blocks, take_rows
 
 __all__ = ["DOptimalDesign", "DesignPicks", "LinearModel"]
 
@@ -49,7 +49,7 @@ NO_BOUND = 1e300
 class LinearModel:
     """f(x) = features(x)·θ, where θ is normal with mean 0 and precision `prior`."""
 
-    matrix: NDArray[np.float32]  # (n, d)
+    matrix: Matrix  # (n, d)
     features: Callable[[NDArray[Any]], NDArray[np.floating[Any]]]  # (k, d) to (k, e)
     prior: float  # precision of each entry of θ, positive
 

@@ -16,6 +16,7 @@ from ..pool import Pool
 __all__ = [
     "Posterior",
     "expected_entropy",
+    "information_and_entropy",
     "mutual_information",
     "predictive_entropy",
     "samples_block",
@@ -106,8 +107,14 @@ def mutual_information(samples: NDArray[Any]) -> Float64s:
 
     Houlsby, Huszár, Ghahramani, Lengyel (2011), arXiv:1112.5745.
     """
-    found = predictive_entropy(samples) - expected_entropy(samples)  # (k,)
-    return np.where(found <= ROUNDING, 0.0, found)
+    return information_and_entropy(samples)[:, 0]
+
+
+def information_and_entropy(samples: NDArray[Any]) -> Float64s:
+    """Return `mutual_information` and `predictive_entropy` of (S, k, C) samples: (k, 2)."""
+    entropy = predictive_entropy(samples)  # (k,)
+    found = entropy - expected_entropy(samples)  # (k,)
+    return np.column_stack([np.where(found <= ROUNDING, 0.0, found), entropy])
 
 
 def vote_entropy(samples: NDArray[Any]) -> Float64s:

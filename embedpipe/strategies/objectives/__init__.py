@@ -20,6 +20,7 @@ from .static import (
     MarginObjective,
     Metadata,
     Similarity,
+    TargetSimilarity,
     Threshold,
     Typicality,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "ObjectiveState",
     "Similarity",
     "StaticObjective",
+    "TargetSimilarity",
     "Threshold",
     "Typicality",
     "objectives",

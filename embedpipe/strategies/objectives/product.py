@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...index import FarthestFirst, nearest_to_mean
+from ...index import nearest_to_mean
+from ...index.farthest_on_workers import FarthestSearch, farthest_first
 from ..pool import Pool
 from .changing import Diversity
 from .objective import ChangingObjective, Float64s, Objective, StaticObjective
@@ -164,7 +165,7 @@ class _Distances:
         self._point = pool.index.find(pool.unlabelled)  # (u,)
         # Duplicates of labelled or picked items are at distance 0.
         self.open = passing & ~pool.unique_labelled[self._point]  # (u,)
-        self._search: FarthestFirst | None = None
+        self._search: FarthestSearch | None = None
         self._at = np.empty(0, np.int64)  # positions of the search's items
         self._place = np.empty(0, np.int64)  # (u,), the search's item of each position
         self._weights: Float64s | None = None
@@ -197,7 +198,7 @@ class _Distances:
         self._at = np.flatnonzero(self.open)
         self._place = np.cumsum(self.open) - 1
         items = self._pool.unlabelled[self._at]
-        self._search = FarthestFirst(self._pool.vectors, items, centres, min_distance=self._least)
+        self._search = farthest_first(self._pool.vectors, items, centres, min_distance=self._least)
 
     def _first_of_all(self, weights: Float64s | None) -> tuple[int, float]:
         """Return the first pick and its largest distance to another item."""
@@ -214,7 +215,7 @@ class _Distances:
         if not others.any():
             return 0.0
         rows = self._pool.unlabelled
-        search = FarthestFirst(self._pool.vectors, rows[others], rows[[position]])
+        search = farthest_first(self._pool.vectors, rows[others], rows[[position]])
         return math.sqrt(search.farthest().squared_distance)
 
 

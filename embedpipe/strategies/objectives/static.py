@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..._specs import OPERATORS, Comparison, Term, check_count
+from ..._specs import OPERATORS, Comparison, Term, check_above, check_count
 from ..._threads import map_blocks
 from ...errors import SelectionError, UsageError
 from ...index import check_metric, vectors_of
 from ...index.distances import Frame, safe_frame, squared_distances
 from ...index.vectors import Vectors, row_blocks, take_wide
+from ..algorithms.coverage import KernelCoverage, References, spread_of
 from ..algorithms.predictions import UNCERTAINTIES, uncertainty_of
 from ..pool import Pool
 from ..strategy import METRIC
@@ -28,6 +29,7 @@ __all__ = [
     "MarginObjective",
     "Metadata",
     "Similarity",
+    "TargetSimilarity",
     "Threshold",
     "Typicality",
 ]
@@ -289,6 +291,67 @@ def _common_frame(vectors: Vectors, rows: NDArray[np.int64], examples: Vectors) 
     while replace(frame, matrix=examples).rows(every).norms.max() >= frame.overflow:
         frame = frame.coarser()
     return frame
+
+
+@objectives.register("target_similarity")
+@dataclass(frozen=True)
+class TargetSimilarity(StaticObjective):
+    """Similarity to many items of the target, to weight other objectives by its density.
+
+    An item at distance d from an item of the target has the similarity exp(−(d² − a²)/w²) to it,
+    with a the distance of the latter to the nearest item of the pool. The value is the mean
+    similarity to the target, divided by the largest mean of the unlabelled items.
+
+    Parameters
+    ----------
+    width
+        Kernel width w, as a multiple of the root mean square distance of the items of the pool to
+        their mean.
+    metric
+        ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
+    strength
+        Exponent of the value.
+
+    Examples
+    --------
+    >>> pool = Pool(np.array([[0], [2], [4]], dtype=np.float32), target=[[0.0], [1.0]])
+    >>> TargetSimilarity(metric="euclidean").measure(pool).round(2).tolist()
+    [1.0, 0.61, 0.03]
+    """
+
+    name: ClassVar[str] = "target_similarity"
+
+    width: float = 1.0
+    metric: str = METRIC
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_above("width", self.width)
+        check_metric(self.metric)
+
+    def measure(self, pool: Pool) -> Float64s:
+        """Return the similarity of each unlabelled row to the target: (u,), in [0, 1].
+
+        Raises
+        ------
+        SelectionError
+            If the pool has no target.
+        """
+        if pool.target is None:
+            raise SelectionError("target_similarity needs a target: give the pool a `target`.")
+        measured = pool.measured_by(self.metric)
+        references, index = References.of(measured), measured.index
+        density = KernelCoverage(
+            index.sketch,
+            self.width * spread_of(index.sketch),
+            references.sketch,
+            references.items,
+            np.empty(0, dtype=np.int64),
+            references.apart,
+        )
+        every = density.gains(np.arange(index.rows.size))  # (p,)
+        own = every[index.find(pool.unlabelled)]  # (u,)
+        return own / (own.max(initial=0) or 1.0)
 
 
 COMPARE: dict[str, Callable[[Any, float], NDArray[np.bool_]]] = {

@@ -106,11 +106,11 @@ def test_ratios_by_hand():
 
 
 def test_five_seeds_are_too_few_for_an_interval_at_95_percent():
-    a, b = seeds(1, 2, 3, 4, 5), seeds(2, 4, 6, 8, 10)
+    a, b = seeds(1, 2, 3, 4, 5), seeds(2, 4, 6, 8, 20)
     found = labels_ratio(a, b)
     assert (found.ratio, found.low, found.high, found.p_sign) == (0.5, 0.0, np.inf, 0.0625)
     found = labels_ratio(a, b, level=0.9)
-    assert (found.low, found.high) == (0.5, 0.5)
+    assert (found.low, found.high) == (0.25, 0.5)
 
 
 def test_identical_runs_are_one_observation_of_a_ratio():
@@ -198,3 +198,15 @@ def test_seeds_that_cannot_be_compared_raise_an_error():
     with pytest.raises(UsageError) as caught:
         median_labels_to_target(seeds(1), level=95)
     assert str(caught.value) == "level is 95: give a number between 0 and 1, such as 0.95."
+
+
+def test_no_interval_has_equal_ends() -> None:
+    runs = list(range(8))
+    same = [Reached(118.0)] * 8
+    found = median_labels_to_target(same, runs=runs)
+    assert (found.median, found.low, found.high) == (118.0, None, None)
+    ratio = labels_ratio(same, [Reached(236.0)] * 8, runs=(runs, runs))
+    assert (ratio.ratio, ratio.low, ratio.high) == (0.5, 0.0, math.inf)
+    different = [Reached(100.0 + 10 * at) for at in runs]
+    found = median_labels_to_target(different, runs=runs)
+    assert found.low is not None and found.low < 135.0

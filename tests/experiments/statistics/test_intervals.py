@@ -6,7 +6,7 @@ from scipy import stats
 
 from embedpipe.errors import UsageError
 from embedpipe.experiments.statistics import bootstrap_interval, mean_interval, t_interval
-from embedpipe.experiments.statistics.intervals import _tails
+from embedpipe.experiments.statistics.intervals import tail_quantiles
 
 TEN = [0.70, 0.72, 0.74, 0.71, 0.75, 0.73, 0.72, 0.74, 0.71, 0.80]
 
@@ -53,10 +53,10 @@ def test_all_resamples_of_three_values_by_hand():
 
 
 def test_widening_is_that_of_student():
-    low, high = stats.norm.cdf(_tails(0.95, 10, widened=True))
+    low, high = stats.norm.cdf(tail_quantiles(0.95, 10, widened=True))
     assert low == pytest.approx(0.0086, abs=5e-5)  # Φ(-√(10/9) · 2.2622), t(9) at 0.025
     assert low + high == pytest.approx(1.0)
-    assert np.allclose(stats.norm.cdf(_tails(0.95, 10, widened=False)), [0.025, 0.975])
+    assert np.allclose(stats.norm.cdf(tail_quantiles(0.95, 10, widened=False)), [0.025, 0.975])
 
 
 def test_widened_intervals_of_few_seeds_have_a_higher_coverage():

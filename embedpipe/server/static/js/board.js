@@ -185,7 +185,8 @@ export class Board {
     const caption = item ? this.caption(item, index) : "";
     if (tile.caption.textContent !== caption) tile.caption.textContent = caption;
     style.setProperty("--c", item?.label ? colourOf(item.label) : "var(--quiet)");
-    if (item) { tile.title = item.path; tile.dataset.row = item.row; tile.setAttribute("aria-label", `${item.path} ${caption}`); }
+    tile.setAttribute("aria-label", item ? `${item.path} ${caption}` : "loading");
+    if (item) { tile.title = item.path; tile.dataset.row = item.row; }
   }
 
   // Load images and pages for the visible tiles, after scrolling ends.

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import importlib.util
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import one_blas_thread
-from ..index import Index, Neighbours, UnitRows
-from ..index.sketch import sketch_of
+from ..errors import UnknownNameError, UsageError
+from .index import Index
+from .neighbours import Neighbours
+from .sketch import sketch_of
+from .vectors import Matrix, UnitRows
 
-__all__ = ["Report", "map_coordinates", "principal_plane", "umap_layout"]
+__all__ = [
+    "LAYOUTS",
+    "Report",
+    "check_umap",
+    "layout_of",
+    "map_coordinates",
+    "principal_plane",
+    "resolve_layout",
+    "umap_layout",
+]
+
+LAYOUTS = ("components", "neighbours")
+"""Names of layouts: principal components, and UMAP."""
 
 FULL = 65535
 """Largest coordinate on the map: the largest uint16."""
@@ -36,7 +53,33 @@ NOISE = 1e-4
 """Standard deviation of the initial noise, which separates equal points."""
 
 
-def principal_plane(matrix: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def check_umap() -> None:
+    """Raise `UsageError` if UMAP is not installed."""
+    if importlib.util.find_spec("umap") is None:
+        raise UsageError("UMAP is not installed: `pip install 'embedpipe[map]'`.")
+
+
+def resolve_layout(name: str) -> str:
+    """Return the layout of a name; ``"auto"`` is ``"neighbours"`` if UMAP is installed."""
+    if name == "auto":
+        return LAYOUTS[importlib.util.find_spec("umap") is not None]
+    if name not in LAYOUTS:
+        raise UnknownNameError("layout", name, ("auto", *LAYOUTS))
+    if name == "neighbours":
+        check_umap()
+    return name
+
+
+def layout_of(
+    matrix: NDArray[np.float32], rows: NDArray[np.int64], layout: str, report: Report
+) -> NDArray[np.uint16]:
+    """Return (m, 2) little-endian uint16: the places of m ascending rows in a layout."""
+    if layout == "components":
+        return map_coordinates(principal_plane(matrix, rows))
+    return umap_layout(Index(matrix, rows), report)
+
+
+def principal_plane(matrix: Matrix, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return (p, 2) float32: the first two principal components of the unit vectors of `rows`."""
     # The first component has the largest variance. A missing component is 0. The bits do not
     # depend on the number of threads. Time O(p·d·m) for p rows of d dimensions and a sketch of m
@@ -84,7 +127,9 @@ def umap_layout(index: Index, report: Report) -> NDArray[np.uint16]:
 
 def _umap(plane: NDArray[np.float32], near: Neighbours, report: Report) -> NDArray[np.float32]:
     """Return the plane, (p, 2), with points moved towards their neighbours by UMAP."""
-    from umap.umap_ import find_ab_params, fuzzy_simplicial_set, simplicial_set_embedding
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImportWarning)  # a part of UMAP needs TensorFlow
+        from umap.umap_ import find_ab_params, fuzzy_simplicial_set, simplicial_set_embedding
 
     random = np.random.RandomState(SEED)
     own = np.arange(len(plane), dtype=np.int32)[:, None]  # (p, 1)

@@ -1,11 +1,10 @@
-"""The methods of continual learning: how a head learns an experience."""
+"""Training of a head on the experiences of a stream, and its tests."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,27 +14,15 @@ from numpy.typing import NDArray
 from .._loops.arrays import memory_map_path
 from .._loops.fitting import Batch, Trainer, joined, probabilities_of
 from .._loops.runs import identity_of
-from ..errors import UnknownNameError, UsageError
+from ..heads import UpdateRule
+from .rehearsal import Rehearsal
 from .stream import Stream
 
-__all__ = ["METHODS", "MIXES", "Learner", "Method", "get_method"]
+__all__ = ["MIXES", "Learner"]
 
 MIXES = ("concatenated", "balanced")
 """*concatenated*: all rows have the same weight. *balanced*: the buffer has the same total weight
 as the new rows."""
-
-
-@dataclass(frozen=True)
-class Method:
-    """A method of continual learning."""
-
-    learn: Callable[[Learner, Any, Sequence[Batch], Batch], Any]
-    """Returns the new head. Its arguments are the learner, the last head or None, the labelled rows
-    of each experience so far, and the rows of the buffer."""
-    replays: bool = False
-    """Whether the method uses a replay buffer."""
-    at_once: bool = False
-    """Whether all experiences are learned together, so that the run has one record."""
 
 
 class Learner:
@@ -51,22 +38,43 @@ class Learner:
 
     def fresh_fit(self, batches: Sequence[Batch]) -> Any:
         """Return a new head, fitted to `batches`: the labelled rows of the first experiences."""
-        trainer = self._trainer(len(batches))
-        return trainer.fit(trainer.fresh(), joined(batches))
+        return self.fit_to(joined(batches), len(batches))
+
+    def fit_to(self, rows: Batch, count: int) -> Any:
+        """Return a new head, fitted to rows of the first `count` experiences."""
+        trainer = self._trainer(count)
+        return trainer.fit(trainer.fresh(), rows)
+
+    def fit_at_once(self, batches: Sequence[Batch]) -> Any:
+        """Return `fresh_fit`, from a cache if the last stream had the same rows."""
+        return _LATEST.fit(self, batches)
 
     def continue_fit(self, head: Any, new: Batch, kept: Batch) -> Any:
         """Return the head after training on new rows and the rows of the buffer."""
         trainer = self._trainer(1)
-        head = trainer.fresh() if head is None else head
         if not kept.rows.size:
-            return trainer.partial_fit(head, new)
+            return trainer.partial_fit(self._started(head, trainer), new)
+        if self.mix == "balanced" and getattr(head, "accepts_update_rule", False):
+            return self.train(head, new, Rehearsal(self.vectors(kept), kept.labels))
         both = joined([kept, new])
         if self.mix == "concatenated":
             return trainer.partial_fit(head, both)
         weights = np.ones(both.rows.size)
         weights[: kept.rows.size] = new.rows.size / kept.rows.size
-        matrix = self.stream.matrix
-        return head.partial_fit(matrix[both.rows], both.labels, sample_weight=weights)
+        return head.partial_fit(self.vectors(both), both.labels, sample_weight=weights)
+
+    def train(self, head: Any, new: Batch, rule: UpdateRule) -> Any:
+        """Return the head after training on new rows by a rule."""
+        trainer = self._trainer(1)
+        return trainer.partial_fit(self._started(head, trainer), new, rule=rule)
+
+    def vectors(self, batch: Batch) -> NDArray[np.float32]:
+        """Return the (b, d) embeddings of labelled rows."""
+        return self.stream.matrix[batch.rows]
+
+    @staticmethod
+    def _started(head: Any, trainer: Trainer) -> Any:
+        return trainer.fresh() if head is None else head
 
     def _trainer(self, count: int) -> Trainer:
         """Return a trainer whose candidates are the rows of the first `count` experiences."""
@@ -88,18 +96,6 @@ class Learner:
         correct = predicted == self.stream.codes[self.test]
         places = (np.searchsorted(self.test, each.test) for each in self.stream.experiences)
         return np.array([correct[at].mean() if at.size else np.nan for at in places])
-
-
-def _naive(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch) -> Any:
-    return learner.continue_fit(head, batches[-1], kept)
-
-
-def _from_all(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch) -> Any:
-    return learner.fresh_fit(batches)
-
-
-def _at_once(learner: Learner, head: Any, batches: Sequence[Batch], kept: Batch) -> Any:
-    return _LATEST.fit(learner, batches)
 
 
 class _Latest:
@@ -128,30 +124,3 @@ class _Latest:
 
 
 _LATEST = _Latest()
-
-
-METHODS: dict[str, Method] = {
-    "replay": Method(_naive, replays=True),
-    "naive": Method(_naive),
-    "cumulative": Method(_from_all),
-    "joint": Method(_at_once, at_once=True),
-}
-"""The methods by name; see `ContinualOptions`."""
-
-
-def get_method(name: str, head: Any) -> Method:
-    """Return the method of that name; refuse a head that does not support it."""
-    if name not in METHODS:
-        raise UnknownNameError("method", str(name), METHODS)
-    kind = type(getattr(head, "estimator", head)).__name__
-    if name in ("replay", "naive") and not hasattr(head, "partial_fit"):
-        raise UsageError(
-            f"method {name} needs a head with partial_fit, which {kind} does not have: use method "
-            "cumulative or joint, or a head such as logistic or slda."
-        )
-    if name == "replay" and getattr(head, "exact_on_streams", False):
-        raise UsageError(
-            f"{kind} is exact on streams and would count replayed rows twice: use method naive, "
-            "which gives the same head as all rows at once."
-        )
-    return METHODS[name]

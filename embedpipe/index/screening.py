@@ -1,0 +1,98 @@
+"""Pairs of vectors within given distances, found by proven bounds from short vectors."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .contraction import WIDTHS, Contraction, contraction_of
+from .distances import ROUNDING, SMALLEST, step_of
+from .nearest import pair_bounds
+from .neighbours import FAR
+from .pairs import Hits, Pairs
+from .vectors import Vectors
+
+__all__ = ["Found", "Screen", "screen_of"]
+
+SAMPLED = 128
+"""Vectors from which the share of the remaining pairs is estimated."""
+
+COLUMN, PAIR, DIMENSION = 0.03, 30.0, 0.12
+"""Costs in nanoseconds: a column of a product, a remaining pair, and a dimension of this pair."""
+
+Found = tuple[NDArray[np.int32], NDArray[np.int32]]
+"""Matching points and others."""
+
+
+class Screen:
+    """Finds all pairs within the distances `reach` of their first points.
+
+    Products of short vectors exclude most pairs. The others are compared in float32. Both bounds
+    are proven, so no pair is lost; the result has a few more pairs.
+    """
+
+    def __init__(
+        self,
+        vectors: Vectors,
+        rows: NDArray[np.int64],
+        reach: NDArray[np.float32],
+        contraction: Contraction | None,
+    ) -> None:
+        self.vectors, self.rows = vectors, rows
+        wide = reach.astype(np.float64) + SMALLEST  # the rounding of tiny distances
+        squared = np.square(wide) * (1 + 8 * ROUNDING) + 2 * step_of(vectors)
+        if contraction is None:
+            self.pairs, limit = Pairs(vectors, rows), squared
+        else:
+            self.pairs = Pairs(contraction.short(rows), np.arange(rows.size))
+            limit = contraction.bound(reach)
+        with np.errstate(over="ignore"):
+            limit = limit * self.pairs.frame.scale**2 * (1 + 4 * ROUNDING)
+        self.bound = np.minimum(limit, FAR).astype(np.float32)
+        self.squared = squared
+
+    def within(self, left: NDArray[np.int64], right: NDArray[np.int64], *, mirror: bool) -> Found:
+        """Return the pairs of two tiles; with `mirror`, first points are in both tiles."""
+        found = [
+            self._near(hits) for hits in self.pairs.closer(left, right, self.bound, mirror=mirror)
+        ]
+        points, others = zip(*found, strict=True)
+        return np.concatenate(points), np.concatenate(others)
+
+    def _near(self, hits: Hits) -> Found:
+        lower, _ = pair_bounds(self.vectors, self.rows, hits.points, hits.others)
+        near = lower <= self.squared[hits.points]
+        return hits.points[near], hits.others[near]
+
+
+def screen_of(vectors: Vectors, rows: NDArray[np.int64], reach: NDArray[np.float32]) -> Screen:
+    """Return the screen with the number of dimensions that saves the most work."""
+    d = vectors.shape[1]
+    sample = np.linspace(0, rows.size - 1, min(SAMPLED, rows.size)).astype(np.int64)
+    best, cheapest = None, float(COLUMN * d)
+    for width in WIDTHS:
+        if COLUMN * width > cheapest:
+            break
+        contraction = contraction_of(vectors, rows, width)
+        if contraction is None:
+            break
+        share = _remaining(contraction, rows, reach, sample)
+        cost = COLUMN * width + share * (PAIR + DIMENSION * d)
+        if cost < cheapest:
+            best, cheapest = contraction, cost
+    return Screen(vectors, rows, reach, best)
+
+
+def _remaining(
+    contraction: Contraction,
+    rows: NDArray[np.int64],
+    reach: NDArray[np.float32],
+    sample: NDArray[np.int64],
+) -> float:
+    """Return the share of pairs that short vectors do not exclude, from a sample."""
+    others = np.linspace(0, rows.size - 1, min(32 * SAMPLED, rows.size)).astype(np.int64)
+    left = contraction.short(rows[sample]).astype(np.float64)  # (s, m + 1)
+    right = contraction.short(rows[others]).astype(np.float64)  # (o, m + 1)
+    squared = np.square(left).sum(axis=1)[:, None] + np.square(right).sum(axis=1)
+    squared -= 2 * left @ right.T
+    return float((squared <= contraction.bound(reach[sample])[:, None]).mean())
