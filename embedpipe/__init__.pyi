@@ -64,6 +64,8 @@ from .embedding import (
     EmbedReport as EmbedReport,
     StageProfile as StageProfile,
     embed as embed,
+    import_vectors as import_vectors,
+    write_vectors as write_vectors,
 )
 from .experiments import (
     Cell as Cell,

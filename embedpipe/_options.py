@@ -158,8 +158,14 @@ class EmbedOptions:
     """Options of embedding."""
 
     backbone: str | Any = option(
-        "efficientnet_lite0", "A registered name, timm:NAME[@revision] or torchvision:NAME"
+        "efficientnet_lite0",
+        "A registered name, timm:NAME[@revision], torchvision:NAME or imported:NAME",
     )  # or a `Backbone`
+    vectors: str | Path | Any = option(
+        None,
+        "Vectors of the images instead of a backbone: a .npy file with a file of paths, .npz, "
+        ".parquet, Lightly's .csv or .lance. The file is imported once",
+    )
     weights: str | Path | None = option(
         None, "Weights of a timm or torchvision backbone: .safetensors or .pth"
     )

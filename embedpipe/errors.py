@@ -6,6 +6,7 @@
     ├── UsageError            an invalid argument or option; the command line exits with 2
     │   └── UnknownNameError  a name that is not registered
     ├── DatasetError          a dataset that cannot be found, listed or read
+    ├── VectorFileError       a file of vectors that cannot be imported
     ├── BackboneError         weights that are missing, altered or do not fit
     ├── CacheError            the cache cannot be read or written
     │   ├── ReadOnlyError     a file must be written, but the workspace is read-only
@@ -48,6 +49,7 @@ __all__ = [
     "UnknownNameError",
     "UnmatchedError",
     "UsageError",
+    "VectorFileError",
 ]
 
 
@@ -97,6 +99,10 @@ class UnknownNameError(UsageError):
 
 class DatasetError(EmbedpipeError):
     """A dataset that cannot be found, listed or read."""
+
+
+class VectorFileError(EmbedpipeError):
+    """A file of vectors that cannot be imported."""
 
 
 class BackboneError(EmbedpipeError):

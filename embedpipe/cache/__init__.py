@@ -1,6 +1,14 @@
 """The cache: stores of immutable fragments, and the matrices derived from them."""
 
-from .maintenance import Problem, collect_garbage, drop_spec, find_spec, list_specs, verify
+from .maintenance import (
+    Problem,
+    collect_garbage,
+    drop_spec,
+    find_spec,
+    list_specs,
+    specs_of_library,
+    verify,
+)
 from .matrices import Earlier, earlier_of, open_matrix
 from .scan_memory import MEMORY_SCHEMA, memories, read_memory, write_memory
 from .store import CONTENT_ID, Failure, Row, Spec, Store
@@ -22,6 +30,7 @@ __all__ = [
     "memories",
     "open_matrix",
     "read_memory",
+    "specs_of_library",
     "verify",
     "write_memory",
 ]

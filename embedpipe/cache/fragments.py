@@ -19,6 +19,7 @@ from .._storage import ObjectPath, StoredPath, entries
 from ..errors import CacheError, DamagedFileError, ReadOnlyError
 
 __all__ = [
+    "KINDS",
     "describe_damage",
     "digest_of_ids",
     "fragment_paths",
@@ -34,6 +35,9 @@ __all__ = [
 ]
 
 SUFFIX = ".parquet"
+KINDS = ("fragments", "failures", "imports")
+"""Folders of a spec that contain fragments."""
+
 OTHER_SPEC = "a fragment of another spec"
 FIX = "Run `embedpipe cache gc` to remove damaged files; the next `embed` computes them again."
 
@@ -52,7 +56,7 @@ def fragment_paths(folder: StoredPath) -> list[StoredPath]:
 
 
 def fragments_of_all_specs(cache: StoredPath, kind: str) -> Iterator[StoredPath]:
-    """Yield the finished ``"fragments"`` or ``"failures"`` of every spec in a cache."""
+    """Yield the finished fragments of one of `KINDS` of every spec in a cache."""
     for folder in entries(cache):
         yield from fragment_paths(folder / kind)
 

@@ -20,6 +20,7 @@ from .._storage import ObjectPath, StoredPath, entries, map_parallel
 from .._workspace import Workspace
 from ..errors import CacheError, DamagedFileError, UsageError
 from .fragments import (
+    KINDS,
     OTHER_SPEC,
     describe_damage,
     digest_of_ids,
@@ -42,6 +43,7 @@ __all__ = [
     "matrix_folders",
     "needed_matrices",
     "remove",
+    "specs_of_library",
     "verify",
 ]
 
@@ -213,6 +215,12 @@ def needed_matrices(
     return needed
 
 
+def specs_of_library(workspace: Workspace, library: str) -> list[Spec]:
+    """Return the specs of the backbones of one library, by id."""
+    specs = map(_read_spec, _spec_folders(workspace))
+    return [each for each in specs if each is not None and each.backbone["library"] == library]
+
+
 def _unused(index: Path) -> bool:
     """Return whether no run has read an index recently; reading updates its time."""
     try:
@@ -305,14 +313,14 @@ def _problems_of_spec(folder: StoredPath) -> Iterator[tuple[Problem, bool]]:
         reason = "the spec is missing or altered: it does not match the folder's name"
         yield Problem(folder / "spec.json", reason), (folder / "spec.json").exists()
     for path in entries(folder):
-        if path.name in ("spec.json", "fragments", "failures"):
+        if path.name == "spec.json" or path.name in KINDS:
             continue
         if path.name == CANARY:
             if read_with_digest(path.read_bytes()) is None:
                 yield Problem(path, "altered: its content does not match its digest"), True
         elif not path.name.startswith(TEMPORARY_PREFIX):
             yield Problem(path, "not a file of this cache"), False
-    for kind in ("fragments", "failures"):
+    for kind in KINDS:
         found = map_parallel(
             lambda path: _problem_of_fragment(path, folder.name), entries(folder / kind), AHEAD
         )

@@ -124,8 +124,8 @@ class Failure:
     """An image without a vector.
 
     `path` is the id of the image's item. `content_id` is the SHA-256 of the image's bytes, or None.
-    `stage` is ``"read"``, ``"decode"`` or ``"encode"``. `error` is the reason, as a clause in which
-    "it" is the image.
+    `stage` is ``"read"``, ``"decode"``, ``"encode"`` or ``"import"``. `error` is the reason, as a
+    clause in which "it" is the image.
     """
 
     path: str
@@ -289,6 +289,27 @@ class Store:
             }
         )
         return write_fragment(self.folder / "failures", table, self._metadata(provenance))
+
+    def add_import(self, content_ids: pa.Array, provenance: dict[str, str]) -> StoredPath:
+        """Write the content ids of an imported file as one fragment, after its vectors.
+
+        The digest of the file is the key ``file_sha256`` of `provenance`.
+        """
+        table = pa.table({"content_id": content_ids})
+        return write_fragment(self.folder / "imports", table, self._metadata(provenance))
+
+    def imports(self) -> dict[str, pa.Array]:
+        """Return the content ids of each completely imported file by the digest of the file."""
+        spec, found = self.spec.to_json(), dict[str, list[pa.Array]]()
+        for path in fragment_paths(self.folder / "imports"):
+            table = read_checked(path, spec)
+            provenance = json.loads((table.schema.metadata or {})[b"provenance"])
+            chunks = found.setdefault(provenance["file_sha256"], [])
+            chunks += table["content_id"].chunks
+        return {
+            digest: _combined(pa.chunked_array(chunks, CONTENT_ID))
+            for digest, chunks in found.items()
+        }
 
     def failures(self) -> dict[bytes, Failure]:
         """Return the failures of images that still have no vector, by content id."""

@@ -88,9 +88,10 @@ def drop(
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Remove the vectors, failures and matrices of a spec. `embed` makes them again.
+    """Remove the vectors, failures and matrices of a spec.
 
-    `cache list` shows the specs. Asks for confirmation, unless --yes is given.
+    `embed` makes computed vectors again; imported vectors must be imported again. `cache list`
+    shows the specs. Asks for confirmation, unless --yes is given.
     """
     from ..cache import drop_spec, find_spec
 

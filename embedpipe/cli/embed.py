@@ -53,18 +53,33 @@ def embed(
     profile: Annotated[
         bool, typer.Option("--profile", help="Print which stage limits the speed")
     ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the vectors to a .parquet file with the columns path and embedding",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Embed every image that has no vector in the cache.
 
     The command can be interrupted, repeated, and run several times in parallel.
     """
     if fill_only:
-        unused = ("source", "download", "within", "folder_labels", "profile")
+        unused = ("source", "download", "within", "folder_labels", "profile", "output", "vectors")
         for option in (session.given[name].split()[0] for name in unused if name in session.given):
             raise UsageError(f"--fill-only has no use for {option}: leave one of them out.")
         _fill_only(session, data, embed_options)
         return
+    if output is not None:
+        from ..embedding.vector_files import check_output
+
+        check_output(output)
     embeddings = session.embed(data, embed_options, again=True)
+    if output is not None:
+        from ..embedding import write_vectors
+
+        write_vectors(embeddings, output)
     report = embeddings.report
     speed = ""
     if report.images_per_second is not None:
@@ -73,6 +88,8 @@ def embed(
     if profile and report.profile is not None:
         session.remark(f"{report.profile}.")
         facts["profile"] = report.profile.facts()
+    if output is not None:
+        facts["output"] = str(output)
     session.finish(
         facts,
         f"{report.dataset}: {report.items} items, {report.embedded} embedded, "

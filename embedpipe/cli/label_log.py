@@ -132,8 +132,8 @@ class GivenLabels:
 
     def _of_items(self, dataset: Dataset, labels: Mapping[str, str]) -> dict[str, str]:
         """Return labels by item id, and remark on rewritten and unknown paths."""
+        from ..datasets.path_messages import format_rewritten
         from ..labels import PathResolver, resolve_labels, rows_for
-        from ..labels.matching import format_rewritten
 
         if not labels:
             return {}

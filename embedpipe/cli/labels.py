@@ -19,8 +19,8 @@ from .train import MinConfidence, format_left_out, predicted_by
 
 if TYPE_CHECKING:
     from ..datasets import Dataset
+    from ..datasets.path_messages import Counted
     from ..labels import Current, Event, Format, Labelled
-    from ..labels.matching import Counted
 
 __all__ = ["export", "import_"]
 

@@ -18,7 +18,7 @@ import typer.core
 from .._scripts import INTERRUPTED, WRONG_USAGE, interrupt_on_signals
 from .._versions import own_version
 from ..errors import UnknownNameError
-from . import cache, check, compare, embed, label, labels, replay, report, run, train
+from . import cache, check, compare, embed, label, labels, replay, report, run, train, vectors
 from .output import Output, print_error, wants_json
 from .session import Session, add_command
 
@@ -126,6 +126,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare.compare,
     "replay": replay.replay,
     "embed": embed.embed,
+    "import-vectors": vectors.import_vectors,
     "select": embed.select,
     "train": train.train,
     "predict": train.predict,

@@ -24,7 +24,12 @@ LOG_SHARE = 0.05
 LOG_MAX_SECONDS = 60.0
 """Seconds after which a line is written, however small the progress."""
 
-_STAGES = {"scan": "Scanning", "embed": "Embedding", "download": "Downloading"}
+_STAGES = {
+    "scan": "Scanning",
+    "embed": "Embedding",
+    "download": "Downloading",
+    "import": "Importing",
+}
 
 
 class Log:

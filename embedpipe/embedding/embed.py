@@ -31,6 +31,7 @@ from ..errors import BackboneError, DatasetError, NotCachedError, ReadOnlyError,
 from .cluster import FillCounts, RayExecutor, fill_only
 from .embeddings import Embeddings, EmbedReport, Remark
 from .filling import FillResult, copy_older_vectors, fill, older_stores
+from .imports import add_imported, is_imported
 from .scan import Progress, Scan, scan
 
 __all__ = [
@@ -110,10 +111,13 @@ def embed_scanned(
 ) -> Embeddings:
     """Embed the images of a dataset, with the result of an earlier scan that was not stored."""
     started = time.monotonic()
-    if options.runtime not in RUNTIMES:
-        raise UsageError(f"unknown runtime {options.runtime!r}: use {', '.join(RUNTIMES)}.")
-    if options.executor not in EXECUTORS:
-        raise UsageError(f"unknown executor {options.executor!r}: use {' or '.join(EXECUTORS)}.")
+    _check(options)
+    if is_imported(options):
+        can_store = workspace.exists() or not options.require_cached
+        scanned = scan(dataset, workspace, progress, earlier=earlier, store=can_store)
+        found = add_imported(dataset, workspace, options, scanned, progress)
+        notes = list(found.notes)
+        return _gather(dataset, workspace, found.store, scanned, found.result, started, notes)
     backbone = backbone_of(options)
     preprocess = preprocess_of(options, backbone)
     stores = _stores(workspace, options, backbone)
@@ -174,6 +178,14 @@ def embed_scanned(
     return replace(embeddings, options=options)
 
 
+def _check(options: EmbedOptions) -> None:
+    """Refuse unknown runtimes and executors."""
+    if options.runtime not in RUNTIMES:
+        raise UsageError(f"unknown runtime {options.runtime!r}: use {', '.join(RUNTIMES)}.")
+    if options.executor not in EXECUTORS:
+        raise UsageError(f"unknown executor {options.executor!r}: use {' or '.join(EXECUTORS)}.")
+
+
 def fill_folder(
     place: str, workspace: Workspace, options: EmbedOptions, progress: Progress | None = None
 ) -> tuple[FillCounts, Spec]:
@@ -192,6 +204,11 @@ def backbone_of(options: EmbedOptions) -> Backbone:
     """Return the backbone of the options."""
     if isinstance(options.backbone, Backbone):
         return options.backbone
+    if is_imported(options):
+        raise UsageError(
+            "the encoder of imported vectors is unknown, so no new image can be embedded. Import "
+            "a file with the vectors of these images: --vectors FILE."
+        )
     return get_backbone(options.backbone, options.weights)
 
 

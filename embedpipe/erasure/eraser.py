@@ -16,7 +16,13 @@ from .._files import TEMPORARY_PREFIX, read_parquet, write_parquet
 from .._storage import StoredPath
 from .._workspace import Workspace
 from ..cache import CONTENT_ID, memories, read_memory, write_memory
-from ..cache.fragments import fragments_of_all_specs, unwritable, vectors_of, write_fragment
+from ..cache.fragments import (
+    KINDS,
+    fragments_of_all_specs,
+    unwritable,
+    vectors_of,
+    write_fragment,
+)
 from ..cache.maintenance import matrix_folders, needed_matrices, remove
 from ..errors import ReadOnlyError
 from ..labels import LabelLog
@@ -115,7 +121,7 @@ class _Eraser:
     def _fragments(self) -> dict[StoredPath, pa.Table]:
         """Return the fragments that contain the image, each with its rows of other images."""
         found = {}
-        for kind in ("fragments", "failures"):
+        for kind in KINDS:
             for path in fragments_of_all_specs(self.workspace.cache, kind):
                 table = read_parquet(path)
                 of_image = pc.is_in(table["content_id"], value_set=self.contents)

@@ -149,6 +149,8 @@ def read_grid(path: str | Path) -> GridOptions:
     embedding = _mapping(given.get("embed", {}), "embed", path)
     known = [each.name for each in fields(EmbedOptions) if each.name != "backbone"]
     _check_keys(embedding, known, "option of `embed`", path)
+    if "vectors" in embedding:
+        embedding = {**embedding, "vectors": str(path.parent / str(embedding["vectors"]))}
     backbones = _one_or_several(given, "backbone", "backbones", path)
     return GridOptions(
         datasets=tuple(_entry(each, path) for each in datasets),

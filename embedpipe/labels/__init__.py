@@ -32,6 +32,7 @@ moves that path into place. `WriteOptions.place_image` copies or links an image.
 from __future__ import annotations
 
 from .._deprecated import old_names
+from ..datasets.resolver import PathResolver
 from ..tables import table_format, write_table
 from .exchange import Entry, Format, Labelled, ReadOptions, WriteOptions, formats
 from .label_files import read_labels, write_labels
@@ -40,7 +41,6 @@ from .log_event import Event
 from .log_state import Current, Matched, State, rebuild_states
 from .matching import resolve_labels, rows_for
 from .metadata import read_metadata
-from .resolver import PathResolver
 
 __all__ = [
     "Current",

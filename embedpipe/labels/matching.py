@@ -2,60 +2,19 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections import defaultdict
-from collections.abc import Mapping, Sequence, Sized
-from dataclasses import dataclass
-from itertools import takewhile
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..datasets.path_messages import Counted, count, explain_ambiguous, explain_unknown
+from ..datasets.resolver import PathResolver
 from ..errors import LabelError
 from ..tables import missing
-from .resolver import PathResolver
 
-__all__ = [
-    "Counted",
-    "count",
-    "explain_unmatched",
-    "format_counts",
-    "format_rewritten",
-    "resolve_labels",
-    "rows_for",
-]
+__all__ = ["explain_unmatched", "resolve_labels", "rows_for"]
 
-NAMED = 3
-"""Maximum paths of each kind that a message lists."""
-
-
-@dataclass
-class Counted:
-    """Number of entries of one kind, with the first entry as an example."""
-
-    count: int
-    example: str
-
-
-def count(kinds: dict[str, Counted], kind: str, example: str) -> None:
-    """Count one more entry of a kind."""
-    if kind in kinds:
-        kinds[kind].count += 1
-    else:
-        kinds[kind] = Counted(1, example)
-
-
-def format_counts(kinds: Mapping[str, Counted]) -> str:
-    """Return counts as text: ``2 without a label ('1.jpg')``."""
-    return ", ".join(f"{one.count} {kind} ({one.example})" for kind, one in kinds.items())
-
-
-def format_rewritten(kinds: Mapping[str, Counted]) -> str:
-    """Return a clause about rewritten paths; blank if no path was rewritten."""
-    number = sum(one.count for one in kinds.values())
-    if not number:
-        return ""
-    return f"{number} path{'s' if number > 1 else ''} rewritten: {format_counts(kinds)}"
+LABELLED = "labelled paths"
 
 
 def rows_for(
@@ -74,7 +33,7 @@ def rows_for(
     row_of = {item: row for row, item in enumerate(ids)}
     unknown = [path for path in labels if path not in row_of]
     if unknown:
-        text = _explain_unknown(unknown, len(labels), ids)
+        text = explain_unknown(unknown, len(labels), ids, LABELLED)
         raise LabelError(f"{text} Remove the rows of deleted images." if len(ids) else text)
     absent = missing(list(labels.values()))
     if absent.any():
@@ -122,80 +81,7 @@ def explain_unmatched(
     """Return the message about paths that match no item, and paths that match several."""
     sentences = []
     if unknown:
-        sentences.append(_explain_unknown(unknown, n_labels, ids))
+        sentences.append(explain_unknown(unknown, n_labels, ids, LABELLED))
     if ambiguous:
-        named = [
-            f"{path!r} ({', '.join(map(repr, items[:NAMED]))}{', ...' if items[NAMED:] else ''})"
-            for path, items in list(ambiguous.items())[:NAMED]
-        ]
-        sentences.append(
-            f"{len(ambiguous)} of {n_labels} labelled paths "
-            f"{_verb(ambiguous, 'matches', 'match')} several images: "
-            f"{_listed(named, len(ambiguous))}. Write one of the paths in brackets."
-        )
+        sentences.append(explain_ambiguous(ambiguous, n_labels, LABELLED))
     return f"{' '.join(sentences)} Nothing was imported."
-
-
-def _explain_unknown(unknown: Sequence[str], n_labels: int, ids: Sequence[str]) -> str:
-    """Return the message about unknown paths, with similar items and an example of an id."""
-    if not ids:
-        return f"none of the {n_labels} labelled paths is in the dataset, which has no images."
-    by_name = _ItemsByName(ids)
-    named = [f"{path!r}{_hint(path, by_name.nearest(path))}" for path in unknown[:NAMED]]
-    return (
-        f"{len(unknown)} of {n_labels} labelled paths {_verb(unknown, 'is', 'are')} not in the "
-        f"dataset: {_listed(named, len(unknown))}. "
-        f"Paths must be relative to the dataset's folder, such as {ids[0]!r}."
-    )
-
-
-def _listed(named: Sequence[str], count: int) -> str:
-    more = count - len(named)
-    return ", ".join(named) + (f" and {more} more" if more else "")
-
-
-def _verb(things: Sized, one: str, several: str) -> str:
-    return one if len(things) == 1 else several
-
-
-def _hint(path: str, item: str | None) -> str:
-    """Return a hint about an unknown path and the most similar item, in brackets."""
-    if item is None:
-        outside = ".." in path.replace("\\", "/").split("/")
-        return " (outside the dataset's folder)" if outside else ""
-    if _normal(path) == _normal(item):
-        return f" (did you mean {item!r}? The two differ only in their Unicode form)"
-    return f" (did you mean {item!r}?)"
-
-
-def _normal(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
-
-
-class _ItemsByName:
-    """Items by file name, ignoring case."""
-
-    def __init__(self, ids: Sequence[str]) -> None:
-        self._by_name: dict[str, list[str]] = defaultdict(list)
-        for item in ids:
-            self._by_name[_parts(item)[-1]].append(item)
-
-    def nearest(self, path: str) -> str | None:
-        """Return the item whose last folders match the path best; None for a tie or no match."""
-        candidates = self._by_name.get(_parts(path)[-1], [])
-        ranked = sorted(candidates, key=lambda item: -_agreement(path, item))
-        if not ranked:
-            return None
-        if len(ranked) > 1 and _agreement(path, ranked[0]) == _agreement(path, ranked[1]):
-            return None
-        return ranked[0]
-
-
-def _parts(path: str) -> list[str]:
-    return _normal(path).replace("\\", "/").lower().split("/")
-
-
-def _agreement(first: str, second: str) -> int:
-    """Return the number of equal parts at the end of two paths."""
-    pairs = zip(reversed(_parts(first)), reversed(_parts(second)), strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

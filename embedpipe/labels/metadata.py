@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..datasets.resolver import PathResolver
 from ..tables import read_table, tidy
-from .resolver import PathResolver
 
 __all__ = ["read_metadata"]
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from embedpipe.datasets.path_messages import Counted
 from embedpipe.errors import LabelError
 from embedpipe.labels import PathResolver, resolve_labels, rows_for
-from embedpipe.labels.matching import Counted
 
 IDS = ["hats/001.jpg", "shoes/001.jpg", "shoes/002.JPG", "bags/new/007.jpg"]
 

@@ -13,10 +13,10 @@ from typing import Any
 from ...datasets.files import walk
 from ...datasets.identifiers import encode_id
 from ...datasets.layout import PREDICTIONS, are_splits, is_visible, suffix_of
+from ...datasets.resolver import DECODED, FOLDER_ADDED, ForeignPath
 from ...errors import FormatError
 from ...tables import read_table, table_bytes
 from ...tables.text_files import read_json
-from ..resolver import DECODED, FOLDER_ADDED, ForeignPath
 from .entries import Entry, Labelled
 from .format import ReadOptions, WriteOptions
 from .safe_paths import UNLABELLED, check_lengths, escape, escape_path, unescape, unescape_path

@@ -7,10 +7,10 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ...datasets.resolver import ForeignPath
 from ...errors import FormatError
 from ...tables import STATUSES
 from ..log_state import Current
-from ..resolver import ForeignPath
 from .safe_paths import is_unicode, path_text, tidy_path
 
 __all__ = [

@@ -18,9 +18,9 @@ from ..._files import sync_folder, temporary_file, temporary_path
 from ..._registry import Registry
 from ...datasets.identifiers import decode_id
 from ...datasets.layout import IMAGE_SUFFIXES, is_image
+from ...datasets.resolver import PathResolver
 from ...errors import DatasetError, FormatError, LabelError, UsageError
 from ...tables.text_files import TableError
-from ..resolver import PathResolver
 from .entries import Entry, Labelled, check_items
 from .reading import Reading, collect, collect_for
 

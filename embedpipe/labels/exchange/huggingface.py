@@ -11,9 +11,9 @@ from typing import Any
 
 from ...datasets.identifiers import encode_id
 from ...datasets.layout import is_visible
+from ...datasets.resolver import DECODED, ForeignPath
 from ...errors import FormatError
 from ...tables import csv_bytes
-from ..resolver import DECODED, ForeignPath
 from .class_trees import MARKER, write_tree
 from .entries import Entry, Labelled
 from .format import Format, ReadOptions, WriteOptions, formats

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from ...datasets.layout import is_image
+from ...datasets.resolver import DECODED, ForeignPath
 from ...errors import FormatError
-from ..resolver import DECODED, ForeignPath
 from .entries import Entry
 from .format import ReadOptions
 

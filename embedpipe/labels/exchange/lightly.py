@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,8 @@ from numpy.typing import NDArray
 
 from ...errors import FormatError, UsageError
 from ...tables import csv_writer
-from ...tables.text_files import read_json, write_json
+from ...tables.lightly_table import LightlyRow, lightly_rows
+from ...tables.text_files import TableError, read_json, write_json
 from .entries import Entry, Labelled
 from .format import Format, ReadOptions, WriteOptions, formats
 from .safe_paths import tidy_path
@@ -23,11 +22,6 @@ __all__ = ["LightlyFormat", "read_lightly_embeddings"]
 TABLE, CLASSES = "embeddings.csv", "classes.json"
 UNLABELLED = -1
 """Class number of items without a sure label."""
-
-_EMBEDDING = re.compile(r"embedding_(0|[1-9][0-9]*)", re.ASCII)
-_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
-_Row = tuple[str, str, NDArray[np.float32], int]
-"""Place in the file, path, vector and class number."""
 
 
 @formats.register("lightly")
@@ -119,60 +113,12 @@ def read_lightly_embeddings(
     return paths, np.stack(vectors), np.array(labels, dtype=np.int64)  # (n, d)
 
 
-def _rows(file: Path) -> Iterator[_Row]:
-    """Yield the rows one by one, because the table may be larger than the memory."""
-    line = 1
+def _rows(file: Path) -> Iterator[LightlyRow]:
+    """Yield the rows of a table."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            reader = csv.reader(text, strict=True)
-            header = next(reader, [])
-            first, last = _check_header(f"{file}, line 1", header)
-            for fields in reader:
-                line = reader.line_num
-                yield _row(f"{file}, line {line}", fields, len(header), first, last)
-    except UnicodeDecodeError:
-        raise FormatError(f"{file}, after line {line}: the text is not UTF-8.") from None
-    except csv.Error as error:
-        raise FormatError(f"{file}, line {line}: invalid CSV: {error}.") from None
-
-
-def _check_header(where: str, header: Sequence[str]) -> tuple[int, int]:
-    """Return the position of the first vector column, and the position after the last one."""
-    if header[:1] != ["filenames"] or header[-1:] != ["labels"]:
-        raise FormatError(
-            f"{where}: the first column must be 'filenames' and the last 'labels'; got "
-            f"{', '.join(map(repr, [*header[:1], *header[-1:]])) or 'no columns'}."
-        )
-    between = list(header[1:-1])
-    vector = [name for name in between if name not in ("masked", "selected")]
-    others = [name for name in vector if not _EMBEDDING.fullmatch(name)]
-    if others:
-        raise FormatError(
-            f"{where}: unknown column {others[0]!r}; expected embedding_<n>, masked or selected."
-        )
-    if vector != [f"embedding_{axis}" for axis in range(len(vector))] or not vector:
-        raise FormatError(f"{where}: the columns must be embedding_0, embedding_1, ... in order.")
-    first = header.index("embedding_0")
-    if list(header[first : first + len(vector)]) != vector:
-        raise FormatError(f"{where}: the columns embedding_<n> must be next to each other.")
-    return first, first + len(vector)
-
-
-def _row(where: str, fields: Sequence[str], width: int, first: int, last: int) -> _Row:
-    if not fields:
-        raise FormatError(f"{where}: blank line. Remove it.")
-    if len(fields) != width:
-        raise FormatError(f"{where}: {len(fields)} fields, but the header has {width} columns.")
-    try:
-        with np.errstate(over="ignore"):
-            vector = np.array([float(text) for text in fields[first:last]], dtype=np.float32)
-    except ValueError as error:
-        raise FormatError(f"{where}: {error}.") from None
-    if not np.isfinite(vector).all():
-        raise FormatError(f"{where}: a number of the vector is not finite in float32.")
-    if not _INTEGER.fullmatch(fields[-1]):
-        raise FormatError(f"{where}: the label is {fields[-1]!r}; expected a whole number.")
-    return where, fields[0], vector, int(fields[-1])
+        yield from lightly_rows(file)
+    except TableError as error:
+        raise FormatError(str(error)) from None
 
 
 def _class_names(file: Path) -> dict[str, str] | None:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from ...datasets.path_messages import Counted, count, format_counts, format_rewritten
+from ...datasets.resolver import ForeignPath, PathResolver
 from ...errors import FormatError, UnmatchedError
 from ..log_event import Event
 from ..log_state import Matched
-from ..matching import Counted, count, explain_unmatched, format_counts, format_rewritten
-from ..resolver import ForeignPath, PathResolver
+from ..matching import explain_unmatched
 from .entries import (
     KINDS_OF_STATUSES,
     Entry,

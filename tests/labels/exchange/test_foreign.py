@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from embedpipe.datasets.path_messages import Counted
 from embedpipe.errors import FormatError, LabelError
 from embedpipe.labels import PathResolver
 from embedpipe.labels.exchange import formats
-from embedpipe.labels.matching import Counted
 
 FOLDER = "/home/ann/photos"
 

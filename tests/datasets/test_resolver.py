@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embedpipe.datasets.resolver import ForeignPath
 from embedpipe.labels import PathResolver
-from embedpipe.labels.resolver import ForeignPath
 
 FOLDER = "/home/ann/data/photos"
 COMPOSED, DECOMPOSED = "Caf\u00e9.jpg", "Cafe\u0301.jpg"

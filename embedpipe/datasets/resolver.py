@@ -17,11 +17,11 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
-from ..datasets.archive import ArchiveSource
-from ..datasets.identifiers import encode_id
+from .archive import ArchiveSource
+from .identifiers import encode_id
 
 if TYPE_CHECKING:
-    from ..datasets import Dataset
+    from .dataset import Dataset
 
 __all__ = ["ForeignPath", "PathResolver", "Resolved"]
 
