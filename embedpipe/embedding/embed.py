@@ -113,11 +113,7 @@ def embed_scanned(
     started = time.monotonic()
     _check(options)
     if is_imported(options):
-        can_store = workspace.exists() or not options.require_cached
-        scanned = scan(dataset, workspace, progress, earlier=earlier, store=can_store)
-        found = add_imported(dataset, workspace, options, scanned, progress)
-        notes = list(found.notes)
-        return _gather(dataset, workspace, found.store, scanned, found.result, started, notes)
+        return _with_imported(dataset, workspace, options, progress, earlier)
     backbone = backbone_of(options)
     preprocess = preprocess_of(options, backbone)
     stores = _stores(workspace, options, backbone)
@@ -176,6 +172,22 @@ def embed_scanned(
             filled = filled.plus(result)
     embeddings = _gather(dataset, workspace, store, scanned, filled, started, notes)
     return replace(embeddings, options=options)
+
+
+def _with_imported(
+    dataset: Dataset,
+    workspace: Workspace,
+    options: EmbedOptions,
+    progress: Progress | None,
+    earlier: Scan | None,
+) -> Embeddings:
+    """Return the imported vectors of a dataset, after an import of new ones."""
+    started = time.monotonic()
+    can_store = workspace.exists() or not options.require_cached
+    scanned = scan(dataset, workspace, progress, earlier=earlier, store=can_store)
+    found = add_imported(dataset, workspace, options, scanned, progress)
+    notes = list(found.notes)
+    return _gather(dataset, workspace, found.store, scanned, found.result, started, notes)
 
 
 def _check(options: EmbedOptions) -> None:

@@ -440,6 +440,7 @@ def _of_columns(
             start += len(batch)
 
     kind = _numbers_of(schema.field(column).type)
+    assert kind is not None  # it is a column of lists
     return VectorFile(str(file), paths, dim, np.dtype(kind.to_pandas_dtype()).name, blocks)
 
 
