@@ -143,6 +143,11 @@ class DatasetOptions:
         type=str,
         read=read_folder_labels,
     )
+    every: str | None = option(
+        None,
+        "Time between two frames of each video, such as 1s or 500ms, for a video or a folder with "
+        "videos",
+    )
 
 
 EXECUTORS = ("local", "ray")

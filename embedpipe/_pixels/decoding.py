@@ -15,6 +15,7 @@ from typing import TypeVar
 from PIL import Image, ImageFile
 
 from .deep import is_deep_colour
+from .derived import DerivedImage
 from .opening import COPY_AGAIN, DecodeError, as_remarks, collect_warnings, open_image
 from .rgb import is_same_in_older_rule, to_rgb
 
@@ -170,7 +171,8 @@ def _picture(
         rgb = rgb.transpose(_UPRIGHT[orientation])
     if orientation in _TURNED:
         size = size[::-1]
-    unique = dict.fromkeys([*remarks, *damage, *as_remarks(messages)])
+    derived = data.remarks if isinstance(data, DerivedImage) else ()
+    unique = dict.fromkeys([*derived, *remarks, *damage, *as_remarks(messages)])
     return Picture(rgb, size, kind, mode, orientation, tuple(unique))
 
 

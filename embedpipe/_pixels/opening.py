@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import io
 import logging
 import threading
@@ -11,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 __all__ = [
     "COPY_AGAIN",
@@ -19,8 +20,10 @@ __all__ = [
     "MAX_PIXELS",
     "DecodeError",
     "as_remarks",
+    "can_read",
     "collect_warnings",
     "open_image",
+    "remedy",
 ]
 
 COPY_AGAIN = "Copy it again from the source"
@@ -144,8 +147,8 @@ def _error_handler_of_libtiff() -> Callable[[int | None], int | None] | None:
     return function
 
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
-"""Pillow's names of supported formats; an installed Pillow may lack some of them.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
+"""Pillow's names of supported formats; see `can_read` for the last two.
 
 The decoders of these formats start no program and read no other file.
 """
@@ -175,6 +178,21 @@ _UNSUPPORTED = (
 
 _WEB_PAGES = (b"<!doctype html", b"<html", b"<head", b"<body")
 
+_AVIF = (b"avif", b"avis")
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"miaf")
+"""Brands of files in the ISO base media format."""
+
+NAMES = {"AVIF": "AVIF", "HEIF": "HEIC"}
+"""Common names of formats that an installation may lack."""
+
+_INSTALL = {"AVIF": "pip install --upgrade pillow", "HEIF": "pip install 'embedpipe[heif]'"}
+
+
+def remedy(name: str) -> str:
+    """Return the two ways to use files of a format that cannot be read here."""
+    return f"`{_INSTALL[name]}` to read it, or convert it to JPEG"
+
+
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
@@ -183,8 +201,20 @@ class DecodeError(Exception):
 
 
 @functools.cache
+def can_read(name: str) -> bool:
+    """Return whether the installed packages can read one of `FORMATS`."""
+    if name == "HEIF":
+        return importlib.util.find_spec("pillow_heif") is not None
+    return name != "AVIF" or features.check("avif") is True
+
+
+@functools.cache
 def _formats() -> list[str]:
     Image.init()
+    if can_read("HEIF"):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener(thumbnails=False)
     return [name for name in FORMATS if name in Image.OPEN]
 
 
@@ -242,7 +272,13 @@ def _reason_unsupported(data: bytes) -> str:
         return "it is a damaged TIFF, or a TIFF of an unsupported kind. Save it as 8-bit RGB"
     name = next((name for magic, name in _UNSUPPORTED if data.startswith(magic)), None)
     if data[4:8] == b"ftyp":
-        name = "AVIF" if data[8:12] in (b"avif", b"avis") else "HEIC or a video"
+        brand = data[8:12]
+        kind = "AVIF" if brand in _AVIF else "HEIF" if brand in _HEIF else None
+        if kind is None:
+            return "it is a video. Rename it to .mp4 and give --every 1s to use its frames"
+        if can_read(kind):
+            return f"it is damaged ({NAMES[kind]} without an image). {COPY_AGAIN}"
+        return f"it is {NAMES[kind]}: {remedy(kind)}"
     if name is None and start.startswith(b"<?xml") and b"<svg" in data[:4096]:
         name = "SVG"
     if name is None:

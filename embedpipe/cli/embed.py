@@ -66,7 +66,10 @@ def embed(
     The command can be interrupted, repeated, and run several times in parallel.
     """
     if fill_only:
-        unused = ("source", "download", "within", "folder_labels", "profile", "output", "vectors")
+        unused = (
+            *("source", "download", "within", "folder_labels", "every"),
+            *("profile", "output", "vectors"),
+        )
         for option in (session.given[name].split()[0] for name in unused if name in session.given):
             raise UsageError(f"--fill-only has no use for {option}: leave one of them out.")
         _fill_only(session, data, embed_options)

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = ["report"]
 
-_KEPT = ("source", "within", "folder_labels", "backbone", "weights", "precision", "workspace")
+_KEPT = (
+    "source",
+    "within",
+    "folder_labels",
+    "every",
+    "backbone",
+    "weights",
+    "precision",
+    "workspace",
+)
 """Options of this command that the commands of the next steps need too."""
 
 _STAGES = {"map": "Computing the map", "pictures": "Reading pictures"}

@@ -102,6 +102,7 @@ class Session:
                 progress=update,
                 within=data.within,
                 folder_labels=None if data.folder_labels == ASK else data.folder_labels,
+                every=data.every,
             )
 
     def scan(self, dataset: Dataset, *, store: bool = True) -> Scan:
@@ -145,11 +146,13 @@ class Session:
 
     def _remark_on(self, embeddings: Embeddings, again: bool) -> None:
         """Write the remarks on a dataset; without `again`, only those that are new."""
+        from ..datasets.layout import remedy_for
+
         dataset, report = embeddings.dataset, embeddings.report
         place = self.workspace
         local = [f"matrices, labels and runs of {place} are in {place.root}"] if place.url else []
         notes = [
-            f"skipped {count} {suffix} files: unsupported format; convert them to JPEG or PNG"
+            f"skipped {count} {suffix} files: {remedy_for(suffix)}"
             for suffix, count in dataset.skipped.items()
         ]
         kinds = (

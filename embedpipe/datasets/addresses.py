@@ -11,14 +11,14 @@ from .._urls import clean_url, is_web_url, public_url
 from ..errors import DatasetError
 from .dataset import Dataset, Item, address_name
 from .fetched import FetchedArchive, name_in
-from .files import ARCHIVE_SUFFIXES, with_items
+from .files import ARCHIVE_SUFFIXES, with_items, with_members
 from .layout import (
-    IMAGE_SUFFIXES,
     PREDICTIONS,
-    UNSUPPORTED_SUFFIXES,
     arrange,
+    image_suffixes,
     is_image,
     no_images,
+    skipped_files,
 )
 from .object_source import AddressSource, ObjectSource
 from .registry import Request
@@ -55,18 +55,15 @@ def _load_folder(url: str, folder_labels: bool | None) -> Dataset:
         raise DatasetError(f"{source.location} cannot be listed: {error.strerror}.") from error
     if not items:
         raise DatasetError(no_images(source.location, others))
-    skipped = {suffix: n for suffix, n in sorted(others.items()) if suffix in UNSUPPORTED_SUFFIXES}
     source = source.inside(wrapping)
-    dataset = Dataset(address_name(url), (), source, skipped=skipped, remote=True)
+    dataset = Dataset(address_name(url), (), source, skipped=skipped_files(others), remote=True)
     return with_items(dataset, items, folder_labels, predicted=predicted)
 
 
 def _load_archive(url: str, request: Request) -> Dataset:
     source = FetchedArchive(url, request.directory, request.progress)
     dataset = Dataset(address_name(url), (), source, remote=True)
-    archive = source.archive
-    predicted = archive.with_predictions
-    return with_items(dataset, archive.items, request.folder_labels, predicted=predicted)
+    return with_members(dataset, source.archive, request.folder_labels)
 
 
 def load_addresses(urls: Sequence[str]) -> Dataset:
@@ -79,7 +76,7 @@ def load_addresses(urls: Sequence[str]) -> Dataset:
         if not is_image(name_in(id)):
             raise DatasetError(
                 f"{id!r} is not an image: each address in a list must end in "
-                f"{', '.join(sorted(IMAGE_SUFFIXES))}."
+                f"{', '.join(sorted(image_suffixes()))}."
             )
     items = tuple(Item(id) for id in sorted(addresses))
     source = AddressSource(addresses, items[0].id.rpartition("/")[0])

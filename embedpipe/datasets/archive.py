@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from ..errors import DatasetError
 from .dataset import Item
 from .identifiers import encode_id, path_form, similar_hint
-from .layout import IMAGE_SUFFIXES, PREDICTIONS, arrange, is_visible, no_images, suffix_of
+from .layout import PREDICTIONS, arrange, image_suffixes, is_visible, no_images, suffix_of
+from .samples import SampleLabel, label_in, sample_key
 from .source import Source, Stamp
 
 __all__ = ["ArchiveSource", "MemberTable", "open_binary"]
@@ -39,17 +40,25 @@ class MemberTable:
         self.others: Counter[str] = Counter()
         self.remarks: list[str] = []
         self.with_predictions = False
+        self.sample_labels: dict[str, SampleLabel] = {}  # by the key of a sample
         self._folders: dict[str, str | None] = {}
 
     def add(self, name: str, numbers: tuple[int, ...]) -> None:
         """Add a member if it is an image; it replaces an earlier member of the same name."""
         suffix = suffix_of(name.rpartition("/")[2])
-        if suffix not in IMAGE_SUFFIXES:
+        if suffix not in image_suffixes():
             self.others[suffix] += 1
             self.with_predictions |= name.rpartition("/")[2] == PREDICTIONS
         elif (path := self.path(name)) is not None:
             self.rows[path] = len(self.numbers) // self.width
             self.numbers.extend(numbers)
+
+    def add_label(self, name: str, content: bytes) -> None:
+        """Add the label in a member of a sample, such as ``0001.cls``, if there is one."""
+        path, found = self.path(name), label_in(name, content)
+        if path is not None and found is not None:
+            key = sample_key(path)
+            self.sample_labels[key] = min(found, self.sample_labels.get(key, found))
 
     def numbers_of(self, path: str | None) -> tuple[int, ...] | None:
         """Return the integers of the image with this path, or None."""
@@ -91,6 +100,7 @@ class _Index:
     numbers: NDArray[np.int64]  # (items, numbers of a member)
     remarks: tuple[str, ...]
     with_predictions: bool
+    sample_labels: dict[str, SampleLabel]  # by id
 
     @cached_property
     def by_form(self) -> dict[str, str]:
@@ -136,6 +146,11 @@ class ArchiveSource(Source):
     def with_predictions(self) -> bool:
         """Whether the archive has the table that lists images sorted by prediction."""
         return self._index().with_predictions
+
+    @property
+    def sample_labels(self) -> dict[str, SampleLabel]:
+        """The labels in members beside the images, by id."""
+        return self._index().sample_labels
 
     @property
     def unpacked(self) -> str:
@@ -203,8 +218,10 @@ class ArchiveSource(Source):
         ids = [item.id for item in items]
         rows = [members.rows[wrapping + id] for id in ids]
         numbers = np.frombuffer(members.numbers, dtype=np.int64).reshape(-1, members.width)[rows]
-        remarks = tuple(members.remarks)
-        return _Index(identity, wrapping, items, ids, numbers, remarks, members.with_predictions)
+        found = members.sample_labels
+        labels = {id: found[key] for id in ids if (key := sample_key(wrapping + id)) in found}
+        remarks, predicted = tuple(members.remarks), members.with_predictions
+        return _Index(identity, wrapping, items, ids, numbers, remarks, predicted, labels)
 
     def _unreadable(self, reason: object) -> DatasetError:
         return DatasetError(

@@ -252,7 +252,8 @@ class Dataset:
             if isinstance(content, OSError):
                 raise DatasetError(sentence_about(item_id, read_failure(content))) from content
             try:
-                yield items[item_id], decoded(content, lambda picture: picture.rgb)
+                # The image of `picture` is closed when `decoded` returns.
+                yield items[item_id], decoded(content, lambda picture: picture.rgb.copy())
             except DecodeError as error:
                 raise DatasetError(sentence_about(item_id, str(error))) from error
 

@@ -18,41 +18,48 @@ Rules, in order, for the relative paths of all images:
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from sys import intern
 
+from .._pixels import can_read, remedy
+from .._pixels.video import VIDEO_SUFFIXES
 from .dataset import Item, canonical_split
 
 __all__ = [
     "EXPORTS_FOLDER",
-    "IMAGE_SUFFIXES",
     "PREDICTIONS",
     "UNLABELLED",
-    "UNSUPPORTED_SUFFIXES",
     "are_splits",
     "arrange",
     "doubt_about",
+    "image_suffixes",
     "images_beside",
     "is_image",
     "is_visible",
     "no_images",
+    "remedy_for",
+    "skipped_files",
     "suffix_of",
 ]
 
-UNSUPPORTED_SUFFIXES = frozenset(
-    {".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".svg", ".cr2", ".nef", ".arw", ".dng"}
+_UNSUPPORTED = frozenset(
+    {".jxl", ".jp2", ".psd", ".svg", ".cr2", ".nef", ".arw", ".dng"},
 )
-"""Suffixes of image formats that are not supported; such files are counted and reported."""
+"""Suffixes of image formats that are not supported."""
 
-IMAGE_SUFFIXES = frozenset(
+_SUPPORTED = frozenset(
     {
         *(".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"),
         *(".jpg", ".jpeg", ".jpe", ".jfif"),
     }
 )
-"""Supported suffixes in lower case; file names are compared without case."""
+"""Suffixes of images in lower case; file names are compared without case."""
+
+_OPTIONAL = {".heic": "HEIF", ".heif": "HEIF", ".hif": "HEIF", ".avif": "AVIF"}
+"""Suffixes of images that an installation can read or not, and Pillow's name of their format."""
 
 EXPORTS_FOLDER = "embedpipe-exports"
 """Name of the folder of the labelling page's exports; datasets leave out the images in it."""
@@ -96,9 +103,33 @@ def suffix_of(name: str) -> str:
     return name[dot:].lower() if dot > 0 else ""
 
 
+@functools.cache
+def image_suffixes() -> frozenset[str]:
+    """Return the suffixes of the images that can be read here, in lower case."""
+    return _SUPPORTED | {suffix for suffix, name in _OPTIONAL.items() if can_read(name)}
+
+
 def is_image(name: str) -> bool:
     """Return whether the file name has the suffix of an image."""
-    return suffix_of(name) in IMAGE_SUFFIXES
+    return suffix_of(name) in image_suffixes()
+
+
+def skipped_files(others: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of image files and videos by suffix that are left out."""
+    return {
+        suffix: count
+        for suffix, count in sorted(others.items())
+        if suffix in _UNSUPPORTED or suffix in _OPTIONAL or suffix in VIDEO_SUFFIXES
+    }
+
+
+def remedy_for(suffix: str) -> str:
+    """Return a clause: why files with a suffix of `skipped_files` are left out, and the remedy."""
+    if suffix in _OPTIONAL:
+        return remedy(_OPTIONAL[suffix])
+    if suffix in VIDEO_SUFFIXES:
+        return "give --every 1s to use one frame of each second"
+    return "unsupported format; convert them to JPEG or PNG"
 
 
 def is_visible(name: str) -> bool:
@@ -108,10 +139,12 @@ def is_visible(name: str) -> bool:
 
 def no_images(place: str, others: Mapping[str, int]) -> str:
     """Return the message for a place without images, given its number of files by suffix."""
-    wanted = ", ".join(sorted(IMAGE_SUFFIXES))
+    wanted = ", ".join(sorted(image_suffixes()))
     common = Counter(others).most_common(5)
     found = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in common)
-    return f"no images in {place}: expected {wanted}; found {found or 'no files at all'}."
+    text = f"no images in {place}: expected {wanted}; found {found or 'no files at all'}."
+    known = [suffix for suffix, _ in common if suffix in skipped_files(others)]
+    return f"{text} For {known[0]} files: {remedy_for(known[0])}." if known else text
 
 
 LabelAndSplit = tuple["str | None", "str | None"]

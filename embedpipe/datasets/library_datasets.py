@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._pixels import netpbm
 from ..errors import DatasetError, UsageError
 from .cards import package_card
 from .dataset import Dataset, Item, sorted_class_names
@@ -28,7 +29,6 @@ __all__ = [
     "load_fashion_mnist",
     "load_flowers102",
     "load_mnist",
-    "netpbm",
 ]
 
 Arrays = Mapping[str, NDArray[np.uint8]]
@@ -75,13 +75,6 @@ class ArraySource(Source):
             if self._cached is None:
                 self._cached = self._load()
             return self._cached
-
-
-def netpbm(image: NDArray[np.uint8]) -> bytes:
-    r"""Return the bytes of a binary PGM (grey) or PPM (colour) file."""
-    magic = "P5" if image.ndim == 2 else "P6"
-    height, width = image.shape[:2]
-    return f"{magic}\n{width} {height}\n255\n".encode() + image.tobytes()
 
 
 _TRAIN_DIGITS = 1400

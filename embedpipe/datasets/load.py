@@ -14,11 +14,21 @@ from .clear import is_clear_tree, load_clear_tree
 from .dataset import Dataset
 from .download import Progress
 from .fetched import name_in
-from .files import ARCHIVE_SUFFIXES, load_archive, load_files, load_folder
+from .files import (
+    ARCHIVE_SUFFIXES,
+    load_archive,
+    load_files,
+    load_folder,
+    load_video,
+    needs_interval,
+)
 from .identifiers import encode_id, no_such_path
+from .image_tables import TABLE_SUFFIXES, has_images
 from .layout import is_image, suffix_of
 from .manifest import MANIFEST_SUFFIXES, load_manifest
+from .media_fragments import is_video, read_interval
 from .registry import DOWNLOADS, Request, datasets
+from .shards import are_shards, expand_braces, load_shards, load_shards_in, load_table
 
 __all__ = ["load_dataset", "name_conflict"]
 
@@ -32,6 +42,7 @@ def load_dataset(
     progress: Progress | None = None,
     within: str | os.PathLike[str] | None = None,
     folder_labels: bool | None = None,
+    every: str | float | None = None,
 ) -> Dataset:
     """Return a dataset by its name, or from a folder, an archive, a manifest or image files.
 
@@ -62,6 +73,11 @@ def load_dataset(
         ``test/``, or every image in one of at least two class folders, and no folder named like a
         date, a number, an album or a folder of a camera. Numbers are accepted if the names of all
         class folders are consecutive numbers from 0 or 1.
+    every
+        For a video, a folder or a list of files: the time between two frames of each video, such as
+        ``"1s"``, ``"500ms"`` or a number of seconds. Without it, videos in a folder are left out.
+        The item ``clip.mp4#t=12.0`` is the frame that is shown 12 seconds after the first one.
+        Needs ``embedpipe[video]``.
 
     Raises
     ------
@@ -84,6 +100,7 @@ def load_dataset(
         progress=progress,
         within=None if within is None else os.fspath(within),
         folder_labels=_checked_choice(folder_labels),
+        every=None if every is None else read_interval(every),
     )
     if not isinstance(name_or_path, (str, os.PathLike)):
         if len(name_or_path) != 1:
@@ -91,11 +108,18 @@ def load_dataset(
             _refuse_folder_labels(request, "a list of files")
             texts = [os.fspath(each) for each in name_or_path]
             are_urls = bool(texts) and all(map(is_url, texts))
-            return load_addresses(texts) if are_urls else load_files(name_or_path)
+            if are_shards(texts) and not are_urls:
+                _refuse_interval(request, "a list of shards")
+                return load_shards(texts)
+            if not are_urls:
+                return load_files(name_or_path, request.every)
+            _refuse_interval(request, "a list of addresses")
+            return load_addresses(texts)
         (name_or_path,) = name_or_path
     if isinstance(name_or_path, str) and name_or_path in datasets:
         _refuse_within(request, repr(name_or_path))
         _refuse_folder_labels(request, repr(name_or_path))
+        _refuse_interval(request, repr(name_or_path))
         try:
             return datasets[name_or_path](request)
         except DatasetError as error:
@@ -115,35 +139,62 @@ def name_conflict(name: str) -> str | None:
 
 def _load_path(given: str | os.PathLike[str], request: Request) -> Dataset:
     path = os.path.expanduser(os.fspath(given))
+    shown = repr(encode_id(path))
     if not os.path.exists(path):
         if is_url(path):
             return _load_url(path, request)
+        if "{" in path and are_shards(shards := expand_braces(path)):
+            _refuse_all(request, shown)
+            return load_shards(shards)
         raise _missing(given)
     if request.download:
-        _refuse_options(request, repr(encode_id(path)))
-    shown = repr(encode_id(path))
-    if os.path.isfile(path) and suffix_of(os.path.basename(path)) in MANIFEST_SUFFIXES:
-        _refuse_folder_labels(request, shown)
-        return load_manifest(path, request)
+        _refuse_options(request, shown)
+    if not os.path.isdir(path):
+        return _load_file(path, request)
     _refuse_options(request, shown)
-    if os.path.isdir(path):
-        if not is_clear_tree(path):
-            return load_folder(path, request.folder_labels)
-        _refuse_folder_labels(request, shown)
-        return load_clear_tree(path)
+    if not is_clear_tree(path):
+        return load_folder(path, request.folder_labels, request.every, load_shards_in)
+    _refuse_all(request, shown)
+    return load_clear_tree(path)
+
+
+def _load_file(path: str, request: Request) -> Dataset:
+    shown = repr(encode_id(path))
+    if not is_video(path):
+        _refuse_interval(request, shown)
     if path.lower().endswith(ARCHIVE_SUFFIXES):
+        _refuse_options(request, shown)
         return load_archive(path, request.folder_labels)
     _refuse_folder_labels(request, shown)
+    if suffix_of(os.path.basename(path)) in MANIFEST_SUFFIXES and not _is_table(path):
+        return load_manifest(path, request)
+    _refuse_options(request, shown)
+    if _is_table(path):
+        return load_table(path)
+    if is_video(path):
+        if request.every is None:
+            raise DatasetError(needs_interval(encode_id(path)))
+        return load_video(path, request.every)
     if is_image(os.path.basename(path)):
         return load_files([path])
     raise DatasetError(
         f"{encode_id(path)!r} is not a folder, an archive ({', '.join(ARCHIVE_SUFFIXES)}), "
-        f"a manifest ({', '.join(MANIFEST_SUFFIXES)}) or an image file."
+        f"a manifest ({', '.join(MANIFEST_SUFFIXES)}), a table of images "
+        f"({', '.join(sorted(TABLE_SUFFIXES))}), a video or an image file."
+    )
+
+
+def _is_table(path: str) -> bool:
+    """Return whether a file is a table with the bytes of images."""
+    suffix = suffix_of(os.path.basename(path))
+    return os.path.isfile(path) and (
+        suffix == ".arrow" or (suffix in TABLE_SUFFIXES and has_images(path))
     )
 
 
 def _load_url(url: str, request: Request) -> Dataset:
     shown = repr(public_url(url))
+    _refuse_interval(request, shown)
     if request.download:
         _refuse_options(request, shown)
     name = name_in(url)
@@ -168,6 +219,13 @@ def _refuse_options(request: Request, given: str) -> None:
         )
 
 
+def _refuse_all(request: Request, given: str) -> None:
+    """Raise an error for each option that does not apply to shards."""
+    _refuse_options(request, given)
+    _refuse_folder_labels(request, given)
+    _refuse_interval(request, given)
+
+
 def _refuse_within(request: Request, given: str) -> None:
     if request.within is not None:
         raise UsageError(
@@ -181,6 +239,14 @@ def _refuse_folder_labels(request: Request, given: str) -> None:
         raise UsageError(
             f"`folder_labels` needs a folder or an archive of images; {given} is neither. Leave it "
             "out."
+        )
+
+
+def _refuse_interval(request: Request, given: str) -> None:
+    if request.every is not None:
+        raise UsageError(
+            f"the time between frames needs a video or a folder on this machine; {given} is "
+            "neither. Leave it out."
         )
 
 

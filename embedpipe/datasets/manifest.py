@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from sys import intern
 from urllib.parse import quote
 
@@ -17,15 +18,23 @@ from .download import fetch
 from .fetched import FetchedArchive, fetch_version, name_in
 from .files import ARCHIVE_SUFFIXES, open_archive
 from .identifiers import decode_id, encode_id
+from .media_fragments import Box, part_of, with_box
+from .media_source import MediaSource
 from .object_source import AddressSource, ObjectSource
 from .registry import Request
 from .source import FolderSource, Source
 
-__all__ = ["MANIFEST_SUFFIXES", "load_manifest"]
+__all__ = ["BOX", "MANIFEST_SUFFIXES", "load_manifest"]
+
+BOX = ("x", "y", "w", "h")
+"""Columns of a crop in pixels of the upright image; used only if a manifest has all four."""
 
 
 def load_manifest(path: str, request: Request | None = None) -> Dataset:
-    """Return the dataset of a manifest; a row with status ``skip`` or ``unsure`` has no label."""
+    """Return the dataset of a manifest; a row with status ``skip`` or ``unsure`` has no label.
+
+    A row with numbers in the columns ``x``, ``y``, ``w`` and ``h`` is a crop of its image.
+    """
     # Missing images are items; they are reported when they are read.
     request = request or Request()
     name, folder, absolute = _places(path, request)
@@ -38,19 +47,23 @@ def load_manifest(path: str, request: Request | None = None) -> Dataset:
         boundary = _Boundary(request.within, images)
     first: dict[str, int] = {}
     items = []
+    has_parts = False
+    boxes = [table.columns[name] for name in BOX] if table.columns.keys() >= set(BOX) else None
     columns = (table.columns["path"], sure_labels(table), *map(table.column, ("split", "bucket")))
     for row, (given, label, split, bucket) in enumerate(zip(*columns, strict=True)):
-        id = _id(given, root)
-        if is_url(given) and is_url(id):
-            addresses[id] = clean_url(given)
-        elif isinstance(images, str):
-            addresses[id] = f"{images}/{quote(decode_id(id))}"
+        id = file = _id(given, root)
+        if (listed := part_of(id)) is not None and not is_url(id):
+            file, has_parts = listed.file, True
+        if (address := _address(given, file, images)) is not None:
+            addresses[file] = address
         if not id.strip():
             raise table.fault(row, "the path is blank. Fill it in or remove the row.")
         try:
             part = split_of(split)
         except ValueError as error:
             raise table.fault(row, f"{error}.") from None
+        if boxes is not None and any(column[row] for column in boxes):
+            id, has_parts = with_box(id, _box(table, row)), True
         if id in first:
             raise table.fault(
                 row,
@@ -58,13 +71,7 @@ def load_manifest(path: str, request: Request | None = None) -> Dataset:
                 "of them.",
             )
         if boundary is not None:
-            outside = id if id in addresses else boundary.find_outside(id)
-            if outside:
-                raise table.fault(
-                    row,
-                    f"the path {id if id in addresses else given!r} leads to {outside!r}, outside "
-                    f"of {boundary.folder!r}; correct the row or allow another folder.",
-                )
+            boundary.check(table, row, given, file, is_address=file in addresses)
         first[id] = row
         items.append(Item(id, intern(label) or None, part, intern(bucket) or None))
     if not items:
@@ -73,7 +80,16 @@ def load_manifest(path: str, request: Request | None = None) -> Dataset:
     remote = is_url(path) and isinstance(images, str | ObjectSource)
     if addresses or isinstance(images, str):
         images = AddressSource(addresses, images)
+    if has_parts:
+        images = MediaSource(images)
     return Dataset(name, tuple(items), images, sorted_class_names(items), remote=remote)
+
+
+def _address(given: str, file: str, images: Source | str) -> str | None:
+    """Return the address of the image `file`, which a manifest lists as `given`; None if none."""
+    if is_url(given) and is_url(file):
+        return clean_url(given)
+    return f"{images}/{quote(decode_id(file))}" if isinstance(images, str) else None
 
 
 def _places(path: str, request: Request) -> tuple[str, str, str]:
@@ -91,12 +107,36 @@ def _table(path: str, file_name: str) -> Table:
     return read_table(
         path,
         ("path",),
-        ("label", "status", "split", "bucket"),
+        ("label", "status", "split", "bucket", *BOX),
         error=DatasetError,
         what="manifest",
         synonyms={"path": "file_name"} if from_hub else None,
         guarded=not from_hub,  # other programs write such files without guards
     )
+
+
+def _box(table: Table, row: int) -> Box:
+    """Return the box of a row in pixels; its edges are rounded to the nearest pixel."""
+    cells = [table.columns[name][row] for name in BOX]
+    try:
+        x, y, w, h = (Decimal(cell) for cell in cells)
+        if not all(map(Decimal.is_finite, (x, y, w, h))):
+            raise ValueError
+    except (InvalidOperation, ValueError):
+        shown = ", ".join(f"{name}={cell!r}" for name, cell in zip(BOX, cells, strict=True))
+        raise table.fault(
+            row, f"the box {shown} must have four numbers, or four blank cells for the whole image."
+        ) from None
+    if w < 1 or h < 1:
+        raise table.fault(
+            row,
+            f"the box has w={w} and h={h}; expected at least 1 pixel each. If the numbers are "
+            "shares of the image, multiply them by its width and height in pixels.",
+        )
+    left, top, right, bottom = (
+        int(edge.to_integral_value(ROUND_HALF_UP)) for edge in (x, y, x + w, y + h)
+    )
+    return left, top, right - left, bottom - top
 
 
 def _images(request: Request, folder: str) -> Source | str:
@@ -142,12 +182,18 @@ class _Boundary:
         self._source = source if isinstance(source, FolderSource) else None
         self._real: dict[str, str] = {}
 
-    @property
-    def folder(self) -> str:
-        """The real path of the folder."""
-        return encode_id(self._root)
+    def check(self, table: Table, row: int, given: str, file: str, *, is_address: bool) -> None:
+        """Refuse a row whose file is outside of the folder."""
+        outside = file if is_address else self._outside(file)
+        if outside is not None:
+            shown = file if is_address else given
+            raise table.fault(
+                row,
+                f"the path {shown!r} leads to {outside!r}, outside of {encode_id(self._root)!r}; "
+                "correct the row or allow another folder.",
+            )
 
-    def find_outside(self, id: str) -> str | None:
+    def _outside(self, id: str) -> str | None:
         """Return the real path of an item if it is outside of the folder, else None."""
         if self._source is None:
             return None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from .._storage import Entry, ObjectPath, in_parallel
 from .._urls import is_web_url, public_url
 from .identifiers import decode_id, encode_id
-from .layout import IMAGE_SUFFIXES, is_visible, suffix_of
+from .layout import image_suffixes, is_visible, suffix_of
 from .source import MAX_BYTES, Source, Stamp, no_memory, too_large
 from .web import WebReader
 
@@ -56,7 +56,7 @@ class ObjectSource(Source):
             if path.entry().is_folder or not all(map(is_visible, parts)):
                 continue
             suffix = suffix_of(parts[-1])
-            if suffix not in IMAGE_SUFFIXES:
+            if suffix not in image_suffixes():
                 others[suffix] += 1
                 continue
             id = encode_id("/".join(parts))

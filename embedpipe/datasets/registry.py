@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ class Request:
         Folder that must contain every path of a manifest; None for no limit.
     folder_labels
         Whether the folder names of a folder or an archive are labels; None to decide by layout.
+    every
+        Seconds between two frames of a video; None to leave videos out.
     card
         The registered card.
     """
@@ -55,6 +58,7 @@ class Request:
     progress: Progress | None = None
     within: str | None = None
     folder_labels: bool | None = None
+    every: Fraction | None = None
     card: DatasetCard = field(default_factory=lambda: DatasetCard(""))
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._pixels import netpbm
 from ..errors import DatasetError
-from .library_datasets import netpbm
 from .source import Source, Stamp
 
 __all__ = ["SequenceSource"]

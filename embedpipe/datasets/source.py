@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .._pixels import content_id_of
 from .identifiers import decode_id, encode_id, existing_form, similar_hint
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Stamp",
     "no_memory",
     "read_failure",
+    "readable_size",
     "too_large",
 ]
 
@@ -28,6 +30,15 @@ MAX_BYTES = 512 << 20
 def too_large(size: int) -> OSError:
     """Return the error for a file or a member of `size` bytes."""
     return OSError(f"it has {size:,} bytes; the limit is {MAX_BYTES:,}. Reduce the image")
+
+
+def readable_size(path: str) -> int:
+    """Return the size of a file in bytes; raise OSError for a pipe, a device or a socket."""
+    status = os.stat(path)
+    # Opening a pipe blocks, and reading a device may never end.
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise OSError("it is not a file but a pipe, a device or a socket")
+    return status.st_size
 
 
 def no_memory() -> OSError:
@@ -42,7 +53,10 @@ def read_failure(error: OSError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Size, times and inode of a file or archive; unchanged stamps mean unchanged bytes."""
+    """Size, times and inode of a file or archive; unchanged stamps mean unchanged bytes.
+
+    The size is that of the image if it is known without reading, else of the file that contains it.
+    """
 
     size: int
     mtime_ns: int
@@ -91,6 +105,15 @@ class Source(ABC):
         The order is the fastest for the storage. An unreadable item does not stop the iteration.
         """
 
+    def digests(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
+        """Yield each of `ids` once, with its content id or with the error that prevented reading.
+
+        The content id is the SHA-256 of the bytes. A source that computes images from files, such
+        as frames of a video, has the digest of the file and the part of it without decoding.
+        """
+        for id, content in self.read(ids):
+            yield id, content if isinstance(content, OSError) else content_id_of(content)
+
     def read_one(self, id: str) -> bytes:
         """Return the bytes of item `id`; raise OSError if it is missing or unreadable."""
         ((_, content),) = self.read([id])
@@ -136,12 +159,9 @@ class FolderSource(Source):
         """Return the content of one file, or the error that prevented reading."""
         path = self.path(id)
         try:
-            status = os.stat(path)
-            # Opening a pipe blocks, and reading a device may never end.
-            if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-                return OSError("it is not a file but a pipe, a device or a socket")
-            if status.st_size > MAX_BYTES:
-                return too_large(status.st_size)
+            size = readable_size(path)
+            if size > MAX_BYTES:
+                return too_large(size)
             with open(path, "rb", buffering=0) as file:
                 return file.read()
         except FileNotFoundError as error:

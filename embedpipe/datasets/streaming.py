@@ -11,7 +11,7 @@ from .._urls import is_url, is_web_url, public_url
 from ..errors import UsageError
 from .files import walk
 from .identifiers import encode_id
-from .layout import IMAGE_SUFFIXES, is_visible, suffix_of
+from .layout import image_suffixes, is_visible, suffix_of
 from .object_source import ObjectSource
 from .source import FolderSource, Source
 
@@ -49,5 +49,5 @@ def _object_ids(root: ObjectPath) -> Iterator[str]:
                 continue
             if path.entry().is_folder:
                 folders.append(path)
-            elif suffix_of(path.name) in IMAGE_SUFFIXES:
+            elif suffix_of(path.name) in image_suffixes():
                 yield encode_id(str(path)[begin:])

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .archive import ArchiveSource, MemberTable, open_binary
+from .samples import LABEL_BYTES, LABEL_SUFFIXES
 from .source import MAX_BYTES, no_memory, too_large
 
 __all__ = ["TarSource"]
@@ -64,6 +65,8 @@ class TarSource(ArchiveSource):
                     if member.isfile():
                         place = _NOWHERE if member.sparse else member.offset_data
                         table.add(member.name, (place, member.size))
+                        if member.name.lower().endswith(LABEL_SUFFIXES):
+                            _add_label(table, archive, member)
                     elif member.islnk():
                         links.append((member.name, member.linkname))
                     elif member.issym():
@@ -128,6 +131,13 @@ class _Headers:
         if size > _HEADER_BYTES:
             raise tarfile.ReadError(f"a header at byte {self.tell()} states {size:,} bytes")
         return self._read(size)
+
+
+def _add_label(table: MemberTable, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    """Add the label in a member to the table."""
+    if member.size <= LABEL_BYTES and not member.sparse:
+        with archive.extractfile(member) as file:  # type: ignore[union-attr]
+            table.add_label(member.name, file.read())
 
 
 def _walk(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

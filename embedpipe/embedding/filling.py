@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections import deque
@@ -15,7 +14,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .._pixels import OLDER_RULES, collect_warnings, is_same_by_older_rule
+from .._pixels import (
+    OLDER_RULES,
+    UndecodableError,
+    collect_warnings,
+    content_id_of,
+    is_same_by_older_rule,
+)
 from .._threads import available_cpus
 from .._versions import versions
 from .._workspace import Workspace
@@ -208,7 +213,7 @@ class Filler:
     ) -> Iterator[tuple[_Batch, list[_Image]]]:
         """Yield batches of read images, with the failures of images that cannot be read."""
         contents = source.read(list(digests.wanted))
-        batch, images = _Batch(), list[_Image]()
+        batch, images, held = _Batch(), list[_Image](), 0
         most = READ_BATCHES * self._batch_size
         while True:
             with clock.time("read"):
@@ -223,9 +228,10 @@ class Filler:
             elif checked is not None:
                 assert isinstance(content, bytes)
                 images.append(_Image(item_id, checked, content))
-            if len(images) == self._batch_size or batch.images == most:
+                held += len(content)
+            if len(images) == self._batch_size or batch.images == most or held > AHEAD_BYTES:
                 yield batch, images
-                batch, images = _Batch(), []
+                batch, images, held = _Batch(), [], 0
         if batch.images:
             yield batch, images
 
@@ -288,19 +294,22 @@ class _Digests:
     def check(self, item_id: str, content: bytes | OSError) -> bytes | Failure | None:
         """Return the content id of an image to embed, or its failure; None to leave it out."""
         expected = self.wanted[item_id]
-        if isinstance(content, OSError):
+        if isinstance(content, OSError) and not isinstance(content, UndecodableError):
             if expected is not None:
                 return Failure(item_id, None, "read", read_failure(content))
             self.found[item_id] = content
             return None
-        content_id = hashlib.sha256(content).digest()
+        content_id = content_id_of(content)
         if expected is None:
             self.found[item_id] = content_id
             is_first = self._first.setdefault(content_id, item_id) == item_id
-            return content_id if is_first and not self._is_known(content_id) else None
-        if content_id != expected:
+            if not is_first or self._is_known(content_id):
+                return None
+        elif content_id != expected:
             reason = "it has changed during embedding. Run the same command again"
             return Failure(item_id, None, "read", reason)
+        if isinstance(content, UndecodableError):
+            return Failure(item_id, content_id, "decode", str(content))
         return content_id
 
 
@@ -351,7 +360,7 @@ def copy_older_vectors(
         same = []
         for done, (item_id, content) in enumerate(source.read(available), start=1):
             if isinstance(content, bytes) and is_same_by_older_rule(content):
-                content_id = hashlib.sha256(content).digest()
+                content_id = content_id_of(content)
                 if content_id == wanted[item_id]:
                     same.append(content_id)
             if progress is not None:

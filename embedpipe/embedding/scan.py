@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import pyarrow.compute as pc
 
 from .._workspace import Workspace
 from ..cache import CONTENT_ID, MEMORY_SCHEMA, read_memory, write_memory
-from ..datasets import Dataset, Source, Stamp
+from ..datasets import Dataset, Stamp
 from ..datasets.source import read_failure
 
 __all__ = ["Digests", "Progress", "Scan", "scan"]
@@ -21,7 +20,7 @@ Progress = Callable[[str, int, int], None]
 """Function that takes the stage, the number of finished items, and the total number."""
 
 Digests = Callable[[Sequence[str]], Iterator[tuple[str, bytes | OSError]]]
-"""Function that yields the SHA-256 of the bytes of each item, or the error of reading it."""
+"""Function that yields the content id of each item, or the error of reading it."""
 
 SETTLED_NS = 2_000_000_000
 """Minimum age of a file when it is hashed, in nanoseconds.
@@ -71,7 +70,7 @@ def scan(
     positions = {dataset.items[index].id: index for index in todo}
     done = total - len(todo)
     remembered = True
-    for item_id, digest in (digests or _digests(dataset.source))(list(positions)):
+    for item_id, digest in (digests or dataset.source.digests)(list(positions)):
         known.record(positions[item_id], digest)
         done += 1
         if progress is not None:
@@ -87,19 +86,6 @@ def scan(
     if memory is not None and (known.changed or not is_stored or not memory.exists()):
         remembered = write_memory(memory, known.table())
     return Scan(content_ids, known.errors, len(todo), remembered, vanished)
-
-
-def _digests(source: Source) -> Digests:
-    """Return the function that reads and hashes items here."""
-
-    def read(ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
-        for item_id, content in source.read(ids):
-            if isinstance(content, OSError):
-                yield item_id, content
-            else:
-                yield item_id, hashlib.sha256(content).digest()
-
-    return read
 
 
 class _Memory:

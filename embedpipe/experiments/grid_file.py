@@ -103,6 +103,7 @@ class GridOptions:
                 directory=workspace.downloads,
                 within=entry.within,
                 folder_labels=entry.folder_labels,
+                every=entry.every,
             )
             options = replace(self.embed, backbone=backbone)
             return embed(dataset, workspace=workspace, options=options)

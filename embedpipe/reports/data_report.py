@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .._text import isolated
 from ..active.selection import index_of
+from ..datasets.layout import remedy_for
 from ..index import nearest_to_mean
 from ..index.layouts import FULL, layout_of, resolve_layout
 from .charts import Chart, PointMap, point_map
@@ -361,7 +362,7 @@ class _Maker:
             failures=(
                 *unusable[:MAX_LISTED],
                 *(
-                    (plural(count, f"{suffix} file"), "in a format that is not supported")
+                    (plural(count, f"{suffix} file"), remedy_for(suffix))
                     for suffix, count in skipped.items()
                 ),
             ),

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .._files import temporary_file
-from .._pixels import COLOUR_RULE, is_plain
+from .._pixels import COLOUR_RULE, content_id_of, is_plain
 from .._workspace import Workspace
 from ..embedding import Embeddings
 from ..reports.thumbnails import make_thumbnail, media_type
@@ -92,7 +92,7 @@ class ItemImages:
         except OSError as error:
             reason = error.strerror or str(error)
             raise HTTPException(410, f"the image cannot be read: {reason}.") from None
-        if hashlib.sha256(content).digest() != self._embeddings.content_ids[row]:
+        if content_id_of(content) != self._embeddings.content_ids[row]:
             raise HTTPException(
                 410, "the image changed after it was embedded: start the server again."
             )

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..checks.duplicates import Rows, exact_duplicates
 from ..checks.file_groups import format_counts, size_groups
+from ..datasets.layout import remedy_for
 from ..labelling import STATES, LabellingSession, Snapshot
 from .background import BackgroundChecks
 from .item_search import ItemSearch
@@ -42,7 +43,7 @@ class Overview:
             "formats": self._formats,
             "sizes": [vars(group) for group in size_groups(self._search.sizes)],
             "unsupported": [
-                {"suffix": suffix, "count": count}
+                {"suffix": suffix, "count": count, "remedy": remedy_for(suffix)}
                 for suffix, count in embeddings.dataset.skipped.items()
             ],
             "unusable": len(unusable),

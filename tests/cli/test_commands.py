@@ -202,8 +202,8 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "no images": (
         ["embed", "{empty}"], 1,
-        "no images in folder '{empty}': expected .bmp, .gif, .jfif, .jpe, .jpeg, .jpg, .pgm, "
-        ".png, .ppm, .tif, .tiff, .webp; found 1 .txt.",
+        "no images in folder '{empty}': expected .avif, .bmp, .gif, .heic, .heif, .hif, .jfif, "
+        ".jpe, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp; found 1 .txt.",
     ),
     "a dataset that is elsewhere": (
         ["embed", "clothing"], 1,

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Outcome
 
-HEIC = "skipped 1 .heic files: unsupported format; convert them to JPEG or PNG"
+JXL = "skipped 1 .jxl files: unsupported format; convert them to JPEG or PNG"
 
 
 def damaged(path: Path) -> str:
@@ -20,14 +20,14 @@ def damaged(path: Path) -> str:
 @pytest.fixture
 def folder(photos: Callable[..., Path]) -> Path:
     folder = photos()
-    (folder / "class0" / "phone.heic").write_bytes(b"x")
+    (folder / "class0" / "phone.jxl").write_bytes(b"x")
     damaged(folder / "class0" / "broken.jpg")
     return folder
 
 
 def test_remarks_are_written_once(call: Callable[..., Outcome], folder: Path) -> None:
     first = call("select", folder, "-n", 3).err.splitlines()
-    assert first[0] == HEIC
+    assert first[0] == JXL
     assert first[1].startswith("`class0/broken.jpg` ")
     assert len(first) == 2
     assert call("select", folder, "-n", 3).err == ""
@@ -48,4 +48,4 @@ def test_remarks_that_quiet_suppressed_are_written_later(
     call: Callable[..., Outcome], folder: Path
 ) -> None:
     assert call("select", folder, "-n", 3, "--quiet").err == ""
-    assert call("select", folder, "-n", 3).err.splitlines()[0] == HEIC
+    assert call("select", folder, "-n", 3).err.splitlines()[0] == JXL

@@ -24,7 +24,7 @@ def shop(photos: Callable[..., Path]) -> Path:
     folder = photos(30)
     (folder / "class0" / "same.jpg").write_bytes((folder / "class0" / "0000.jpg").read_bytes())
     (folder / "class2" / "broken.jpg").write_bytes(b"no image")
-    (folder / "class2" / "phone.heic").write_bytes(b"x")
+    (folder / "class2" / "phone.jxl").write_bytes(b"x")
     return folder
 
 
@@ -54,7 +54,7 @@ def test_json_and_page(call: Callable[..., Outcome], shop: Path, tmp_path: Path)
         "duplicates": 1,
         "leakage": None,
         "failed": 1,
-        "skipped": {".heic": 1},
+        "skipped": {".jxl": 1},
         "map": {"images": 31, "layout": "components"},
     }
     assert {key: result[key] for key in expected} == expected

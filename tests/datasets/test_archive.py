@@ -153,7 +153,7 @@ def test_an_archive_without_images_lists_other_files(tmp_path):
     path = zipped(tmp_path / "x.zip", {"a/": b"", "a/notes.txt": b"x", ".b.png": b"x"})
     with pytest.raises(DatasetError) as raised:
         load_dataset(path)
-    assert str(raised.value).startswith(f"no images in archive '{path}': expected .bmp, ")
+    assert str(raised.value).startswith(f"no images in archive '{path}': expected .avif, .bmp, ")
     assert str(raised.value).endswith("; found 1 .txt.")
 
 

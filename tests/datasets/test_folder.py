@@ -104,8 +104,9 @@ def test_a_folder_without_images_lists_other_files(tmp_path):
     with pytest.raises(DatasetError) as raised:
         load_dataset(tmp_path)
     assert str(raised.value) == (
-        f"no images in folder '{tmp_path}': expected .bmp, .gif, .jfif, .jpe, .jpeg, .jpg, "
-        ".pgm, .png, .ppm, .tif, .tiff, .webp; found 2 .txt, 1 without suffix."
+        f"no images in folder '{tmp_path}': expected .avif, .bmp, .gif, .heic, .heif, .hif, "
+        ".jfif, .jpe, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp; found 2 .txt, "
+        "1 without suffix."
     )
 
 

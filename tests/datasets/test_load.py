@@ -43,7 +43,8 @@ def test_a_file_of_another_kind(tmp_path):
         load_dataset(tmp_path / "a.txt")
     assert str(raised.value) == (
         f"'{tmp_path / 'a.txt'}' is not a folder, an archive ({ARCHIVES}), "
-        "a manifest (.csv, .jsonl, .parquet) or an image file."
+        "a manifest (.csv, .jsonl, .parquet), a table of images (.arrow, .parquet), a video or an "
+        "image file."
     )
 
 

@@ -165,6 +165,6 @@ def test_a_link_to_a_folder_above_is_not_followed(photos: Callable[..., Path]) -
 
 def test_images_in_unsupported_formats_are_counted(photos: Callable[..., Path]) -> None:
     folder = photos(4, 2)
-    (folder / "class0" / "a.HEIC").write_bytes(b"x")
+    (folder / "class0" / "a.JXL").write_bytes(b"x")
     (folder / "class0" / "notes.txt").write_bytes(b"x")
-    assert load_dataset(str(folder)).skipped == {".heic": 1}
+    assert load_dataset(str(folder)).skipped == {".jxl": 1}

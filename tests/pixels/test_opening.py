@@ -45,7 +45,6 @@ def reason(data: bytes) -> str:
         (b"8BPS" + bytes(40), "a Photoshop document"),
         (saved(PHOTO, "ICO"), "an icon (ICO)"),
         (saved(PHOTO, "JPEG2000"), "JPEG 2000"),
-        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC or a video"),
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
     ],
 )
@@ -62,13 +61,16 @@ def test_other_files_are_explained() -> None:
     assert reason(b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n") == (
         "it is a Git LFS pointer, not the image. Run `git lfs pull`"
     )
+    assert reason(b"\0\0\0\x18ftypisom" + bytes(40)) == (
+        "it is a video. Rename it to .mp4 and give --every 1s to use its frames"
+    )
     assert reason(tiff(np.zeros((4, 4, 3), np.float32))) == (
         "it is a damaged TIFF, or a TIFF of an unsupported kind. Save it as 8-bit RGB"
     )
 
 
 def test_only_formats_without_helpers_are_read() -> None:
-    assert set(FORMATS) == {"PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF"}
+    assert set(FORMATS) == {"PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF"}
 
 
 def empty_png(width: int, height: int) -> bytes:

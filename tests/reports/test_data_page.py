@@ -68,7 +68,7 @@ def make_messy(folder: Path) -> None:
     draw(106).save(folder / f"{HEBREW}.jpg")
     (folder / "notes.jpg").write_text("milk, eggs")
     (folder / "half.jpg").write_bytes(first.read_bytes()[:900])
-    (folder / "phone.heic").write_bytes(b"x")
+    (folder / "phone.jxl").write_bytes(b"x")
 
 
 @pytest.fixture(scope="module")
@@ -153,9 +153,9 @@ def test_problems_are_those_of_the_folder(messy: Messy) -> None:
         "1 file with a suffix of another format",
     ]
     assert report.files.misnamed == (("png.jpg", "JPEG", "PNG"),)
-    assert [name for name, _ in report.failures] == ["half.jpg", "notes.jpg", "1 .heic file"]
+    assert [name for name, _ in report.failures] == ["half.jpg", "notes.jpg", "1 .jxl file"]
     assert report.failures[1][1] == "it is not an image in a supported format"
-    assert (report.counts["failed"], report.counts["skipped"]) == (2, {".heic": 1})
+    assert (report.counts["failed"], report.counts["skipped"]) == (2, {".jxl": 1})
     assert report.counts["duplicates"] == 1
     assert report.counts["leakage"] is None
     assert "leakage" in report.counts["not_checked"]

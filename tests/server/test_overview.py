@@ -25,7 +25,7 @@ def mixed(tmp_path: Path, open_lab: Callable[..., Lab]) -> Lab:
     Image.effect_noise((350, 400), 60).save(folder / "scan.tif")
     (folder / "broken.jpg").write_bytes((folder / "day0/0000.jpg").read_bytes()[:300])
     (folder / "text.jpg").write_bytes(b"not an image")
-    (folder / "phone.heic").write_bytes(b"x")
+    (folder / "phone.jxl").write_bytes(b"x")
     return open_lab(folder)
 
 
@@ -45,7 +45,13 @@ def test_the_numbers_of_the_overview(mixed: Lab) -> None:
             {"least": 1, "below": 100, "count": 23},
             {"least": 300, "below": 1000, "count": 2},
         ],
-        "unsupported": [{"suffix": ".heic", "count": 1}],
+        "unsupported": [
+            {
+                "suffix": ".jxl",
+                "count": 1,
+                "remedy": "unsupported format; convert them to JPEG or PNG",
+            }
+        ],
         "unusable": 2,
         "classes": [
             {"name": "hat", "labels": 1, "accepted": 0, "suggested": 0},
@@ -113,7 +119,7 @@ def test_the_overview_comes_first_until_there_are_labels(
     cards = tab.page.locator(".card h2").all_inner_texts()
     assert cards == ["Progress", "Images", "Classes", "Copies", "Files that are left out"]
     text = tab.text(".overview")
-    for words in ("0 of 25 images labelled", "JPEG", "2 files cannot be used", "1 .heic file"):
+    for words in ("0 of 25 images labelled", "JPEG", "2 files cannot be used", "1 .jxl file"):
         assert words in text
     tab.press("Enter")
     tab.row()

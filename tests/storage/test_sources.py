@@ -46,13 +46,13 @@ def test_a_folder_has_the_items_of_the_same_folder_on_disk(
     for name in (".hidden/a.jpg", "__MACOSX/b.jpg", "class0/.c.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(folder / "class0" / "0000.jpg", folder / name)
-    (folder / "class0" / "notes.heic").write_bytes(b"x")
+    (folder / "class0" / "notes.jxl").write_bytes(b"x")
     s3.upload(folder, bucket, "photos/")
     s3.client.put_object(Bucket=bucket, Key="photos/class0/", Body=b"")  # a marker of a folder
     here, there = load_dataset(folder), load_dataset(f"s3://{bucket}/photos/")
     assert there.items == here.items
     assert there.class_names == here.class_names == ("class0", "class1", "class2")
-    assert there.skipped == {".heic": 1}
+    assert there.skipped == {".jxl": 1}
     assert there.source.location == f"s3://{bucket}/photos"
     assert digests(there) == digests(here) == digests(pickle.loads(pickle.dumps(there)))
     assert there.name == load_dataset(f"s3://{bucket}/photos").name != here.name
@@ -272,7 +272,7 @@ def test_images_archives_and_manifests_on_a_web_server(
 def test_missing_places_are_explained(s3: S3Server, bucket: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         load_dataset(f"s3://{bucket}/nothing")
-    assert str(caught.value).startswith(f"no images in s3://{bucket}/nothing: expected .bmp")
+    assert str(caught.value).startswith(f"no images in s3://{bucket}/nothing: expected .avif, .bmp")
     with pytest.raises(DatasetError) as caught:
         load_dataset(f"s3://{bucket}/nothing.zip", directory=tmp_path)
     assert str(caught.value) == (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from pathlib import Path
 from typing import NamedTuple
@@ -83,9 +82,10 @@ def look(source: Source, path: Path | None, item_id: str) -> Seen:
 def _digest_of(source: Source, item_id: str) -> str | None:
     """Return the digest of an image; None if it cannot be read."""
     try:
-        return hashlib.sha256(source.read_one(item_id)).hexdigest()
+        ((_, digest),) = source.digests([item_id])
     except (OSError, EmbedpipeError):
         return None
+    return None if isinstance(digest, OSError) else digest.hex()
 
 
 def _removed(path: Path | None) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -69,10 +68,7 @@ class ShardWorker:
     def hash(self, ids: Sequence[str]) -> FillResult:
         """Return the digests of images."""
         started = time.monotonic()
-        digests = {
-            item_id: content if isinstance(content, OSError) else hashlib.sha256(content).digest()
-            for item_id, content in self._job.source.read(list(ids))
-        }
+        digests = dict(self._job.source.digests(list(ids)))
         return FillResult(0, {}, time.monotonic() - started, digests=digests)
 
     def _is_known(self, content_id: bytes) -> bool:

@@ -18,7 +18,7 @@ from ...errors import FormatError
 from ...tables import read_table, table_bytes
 from ...tables.text_files import read_json
 from .entries import Entry, Labelled
-from .format import ReadOptions, WriteOptions
+from .format import ReadOptions, WriteOptions, exact_paths
 from .safe_paths import UNLABELLED, check_lengths, escape, escape_path, unescape, unescape_path
 
 __all__ = ["MARKER", "ClassTree", "class_file", "tree_entries", "write_tree"]
@@ -180,7 +180,7 @@ class ClassTree:
             more.append((inside.removeprefix(f"{folder}_"), "class name removed"))
         return ForeignPath(
             inside,
-            exact=(plain,) if self.escaped else (),
+            exact=exact_paths(plain) if self.escaped else (),
             more=tuple(more),
             class_folders=self._class_names if nested else None,
             default=plain,

@@ -7,6 +7,7 @@ yields entries from a file and writes checked items to a temporary file.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -15,16 +16,26 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from ..._files import sync_folder, temporary_file, temporary_path
+from ..._pixels import DecodeError, Picture, decoded
 from ..._registry import Registry
+from ..._text import sentence_about
 from ...datasets.identifiers import decode_id
-from ...datasets.layout import IMAGE_SUFFIXES, is_image
+from ...datasets.layout import image_suffixes, is_image
 from ...datasets.resolver import PathResolver
 from ...errors import DatasetError, FormatError, LabelError, UsageError
 from ...tables.text_files import TableError
 from .entries import Entry, Labelled, check_items
 from .reading import Reading, collect, collect_for
 
-__all__ = ["Format", "FormatRegistry", "OpenImage", "ReadOptions", "WriteOptions", "formats"]
+__all__ = [
+    "Format",
+    "FormatRegistry",
+    "OpenImage",
+    "ReadOptions",
+    "WriteOptions",
+    "exact_paths",
+    "formats",
+]
 
 OpenImage = Callable[[str], bytes]
 """Function that returns the bytes of an item's image, given its path."""
@@ -229,7 +240,7 @@ class Format:
         self._check_usage(path, open_image, options)
         check_items(items, existing)
         if self.needs_images:
-            _check_suffixes(self.name, items)
+            items, open_image = _as_files(self.name, items, open_image, options.get("link_to"))
         carried = self._carried(items, by_prediction=bool(options.get("by_prediction")))
         names = {name for item in items for name in (item.label, item.prediction) if name}
         write_options = WriteOptions(options, open_image, tuple(sorted(names)))
@@ -330,14 +341,52 @@ def _check_options(name: str, options: Iterable[str], allowed: frozenset[str]) -
         raise UsageError(f"the format {name} has no option {unknown[0]!r}. Its options: {known}.")
 
 
-def _check_suffixes(name: str, items: Sequence[Labelled]) -> None:
-    """Refuse an item whose path lacks the suffix of an image."""
-    for item in items:
-        if not is_image(item.path.rpartition("/")[2]):
-            raise FormatError(
-                f"the format {name} needs image files, but {item.path!r} does not end in one of "
-                f"{', '.join(sorted(IMAGE_SUFFIXES))}."
-            )
+ADDED_SUFFIX = ".png"
+"""Suffix that an export adds to the path of an item without the suffix of an image."""
+
+
+def exact_paths(path: str) -> tuple[str, ...]:
+    """Return the items that a path in an export of embedpipe may mean, the likeliest first."""
+    return (path, path[: -len(ADDED_SUFFIX)]) if path.endswith(ADDED_SUFFIX) else (path,)
+
+
+def _as_files(
+    name: str, items: Sequence[Labelled], open_image: OpenImage | None, link_to: object
+) -> tuple[Sequence[Labelled], OpenImage | None]:
+    """Return the items with paths of image files; parts of files and rows are written as PNG."""
+    changed = {
+        f"{item.path}{ADDED_SUFFIX}": item.path
+        for item in items
+        if not is_image(item.path.rpartition("/")[2])
+    }
+    if not changed:
+        return items, open_image
+    if link_to is not None or open_image is None:
+        raise FormatError(
+            f"the format {name} links image files, but {next(iter(changed.values()))!r} does not "
+            f"end in one of {', '.join(sorted(image_suffixes()))}. Leave out --link."
+        )
+    taken = changed.keys() & {item.path for item in items}
+    if taken:
+        raise FormatError(f"two items would be written to {taken.pop()!r}. Rename one of them.")
+    open_file = open_image
+
+    def opened(path: str) -> bytes:
+        if path not in changed:
+            return open_file(path)
+        try:
+            return decoded(open_file(changed[path]), _as_png)
+        except DecodeError as error:
+            raise FormatError(sentence_about(changed[path], str(error))) from error
+
+    names = {before: after for after, before in changed.items()}
+    return [replace(item, path=names.get(item.path, item.path)) for item in items], opened
+
+
+def _as_png(picture: Picture) -> bytes:
+    buffer = io.BytesIO()
+    picture.rgb.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 _Class = TypeVar("_Class", bound=type[Format])

@@ -16,7 +16,7 @@ from ...errors import FormatError
 from ...tables import csv_bytes
 from .class_trees import MARKER, write_tree
 from .entries import Entry, Labelled
-from .format import Format, ReadOptions, WriteOptions, formats
+from .format import Format, ReadOptions, WriteOptions, exact_paths, formats
 from .safe_paths import escape_path, unescape_path
 from .table_formats import check_column, table_rows
 
@@ -98,7 +98,7 @@ def _foreign_path(
 ) -> ForeignPath:
     """Return the path of the image `name` in a table; `begin` is the folder of the table."""
     text, plain = _joined(begin, name), _joined(begin, unescape_path(name))
-    exact = (plain,) if ours else ()
+    exact = exact_paths(plain) if ours else ()
     if options.resolver is not None:
         item = options.resolver.inside(posixpath.normpath(f"{location}/{name}"))
         exact = (item, *exact) if item else exact

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedpipe.errors import FormatError
+from embedpipe.labels import PathResolver
 from embedpipe.labels.exchange import Labelled, formats
 from embedpipe.labels.exchange.safe_paths import tidy_path
 from embedpipe.testing import format_checks
@@ -163,10 +164,17 @@ def test_a_killed_writer_leaves_no_export(name, tmp_path):
 
 
 @with_images
-def test_an_item_without_an_image_suffix(name, tmp_path, export):
+def test_frames_crops_and_rows_are_written_as_png(name, tmp_path, export):
+    ids = ["a.txt", "clips/b.mp4#t=12.0", "c.jpg#xywh=1,2,3,4", "train-0.parquet/000001"]
+    path = export(name, tmp_path, [Labelled(each, "hat") for each in ids])
+    reading = formats[name].read_for(path, PathResolver(ids))
+    assert {item.path: item.label for item in reading.items} == dict.fromkeys(ids, "hat")
+
+
+@with_images
+def test_an_item_without_an_image_is_refused(name, tmp_path):
+    path = tmp_path / f"labels{formats[name].suffix}"
     with pytest.raises(FormatError) as error:
-        export(name, tmp_path, [Labelled("a.txt", "hat")])
-    assert str(error.value) == (
-        f"the format {name} needs image files, but 'a.txt' does not end in one of .bmp, .gif, "
-        ".jfif, .jpe, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp."
-    )
+        formats[name].write(path, [Labelled("a.txt", "hat")], lambda _: b"text")
+    assert str(error.value) == "`a.txt` is not an image in a supported format."
+    assert not path.exists()

@@ -166,8 +166,8 @@ function filesCard({ unsupported, unusable, reasons }) {
     parts.push(make("p", { text: `${plural(unusable, "file")} cannot be used:` }), make("ul", { class: "reasons" }, ...reasons.map((text) => make("li", {}, ...withPaths(text)))));
     if (unusable > reasons.length) parts.push(make("p", { class: "quiet", text: `and ${number(unusable - reasons.length)} more` }));
   }
-  for (const { suffix, count } of unsupported) {
-    parts.push(make("p", { text: `${plural(count, `${suffix} file`)} left out: this format is not supported. Convert them to JPEG or PNG.` }));
+  for (const { suffix, count, remedy } of unsupported) {
+    parts.push(make("p", {}, ...withPaths(`${plural(count, `${suffix} file`)} left out: ${remedy}.`)));
   }
   return card("Files that are left out", ...parts);
 }
