@@ -22,7 +22,6 @@ from .errors import UnknownNameError, UsageError
 __all__ = [
     "ADDRESS",
     "ASK",
-    "EXECUTORS",
     "NOISE_KINDS",
     "RAY_OPTIONS",
     "DatasetOptions",
@@ -33,6 +32,7 @@ __all__ = [
     "Option",
     "OracleOptions",
     "ReplayFields",
+    "check_executor",
     "check_pool_share",
     "documented",
     "option",
@@ -152,6 +152,13 @@ class DatasetOptions:
 
 EXECUTORS = ("local", "ray")
 """Where work is done: by this machine, or by the workers of a Ray cluster."""
+
+
+def check_executor(name: str) -> None:
+    """Raise UsageError if a name is not one of `EXECUTORS`."""
+    if name not in EXECUTORS:
+        raise UsageError(f"unknown executor {name!r}: use {' or '.join(EXECUTORS)}.")
+
 
 RAY_OPTIONS = ("executor", "address", "workers", "cpus_per_worker", "gpus_per_worker")
 """Options of embedding that choose where it runs; they do not change the vectors."""

@@ -15,6 +15,7 @@ import errno
 import functools
 import io
 import itertools
+import logging
 import os
 import re
 from collections import deque
@@ -82,6 +83,11 @@ class ObjectPath:
         return ObjectPath(f"{self._url}/{name}")
 
     @property
+    def scheme(self) -> str:
+        """The scheme of the address, such as ``s3``."""
+        return self._url.partition("://")[0]
+
+    @property
     def name(self) -> str:
         """The last part of the address."""
         return self._url.rpartition("/")[2]
@@ -135,15 +141,29 @@ class ObjectPath:
         return self._entry
 
     def iterdir(self) -> Iterator[ObjectPath]:
-        """Yield the objects and the folders directly below this address."""
+        """Yield the objects and the folders directly below this address.
+
+        A folder without a name has no address of its own, so all objects below it are yielded.
+        """
         with _errors(self._url):
             try:
                 listed = self._files.ls(self._path, detail=True)
             except FileNotFoundError as error:
                 if _BUCKET_IS_MISSING.search(str(error)):
                     raise
+                # adlfs has the same error for a missing folder and a missing container
+                if self.scheme in _AZURE and not self._files.exists(self._path.partition("/")[0]):
+                    raise FileNotFoundError("The specified container does not exist") from error
                 return
         yield from self._listed(listed)
+        if any(self._is_nameless(info) for info in listed):
+            with _errors(self._url):
+                below = self._files.find(self._path, prefix="/", detail=True)
+            yield from self._listed(below.values())
+
+    def _is_nameless(self, info: dict[str, Any]) -> bool:
+        """Return whether an entry of the listing is the folder of names such as ``a//b.jpg``."""
+        return bool(info["type"] == "directory" and info["name"].rstrip("/") == self._path)
 
     def files(self) -> Iterator[ObjectPath]:
         """Yield all objects below this address."""
@@ -241,11 +261,16 @@ def entries(folder: _Place) -> list[_Place]:
     return sorted(folder.iterdir(), key=lambda each: each.name) if is_listed else []
 
 
-_WITH_BUCKETS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+_GOOGLE, _AZURE = ("gs", "gcs"), ("az", "abfs", "abfss")
+"""Schemes of Google Cloud Storage and of Azure."""
+
+_WITH_BUCKETS = ("s3", "s3a", *_GOOGLE, *_AZURE)
 """Schemes of the stores whose libraries are in the extra ``cloud``."""
 
-_BUCKET_IS_MISSING = re.compile(r"\b(bucket|container)\b.*does not exist", re.IGNORECASE)
-"""Pattern of the message of a store about a missing bucket."""
+_BUCKET_IS_MISSING = re.compile(
+    r"\b(bucket|container)\b.*does not exist|\bb/[^/]+/o$", re.IGNORECASE
+)
+"""Pattern of the message about a missing bucket: a sentence, or the address of gcsfs."""
 
 _NO_CONDITION = (errno.EINVAL, errno.ENOSYS)
 """Errors of a conditional write on a store that has none, or that names no condition."""
@@ -271,6 +296,8 @@ def _file_system(scheme: str, host: str, process: int) -> tuple[Any, int]:
         import fsspec
     except ModuleNotFoundError as error:
         raise _not_installed(scheme) from error
+    if scheme in _GOOGLE:
+        logging.getLogger("gcsfs").addFilter(_is_of_use)
     # One request reads an object, so that its bytes are of one version.
     options = {"max_concurrency": 1} if scheme in ("s3", "s3a") else {}
     try:
@@ -282,6 +309,11 @@ def _file_system(scheme: str, host: str, process: int) -> tuple[Any, int]:
     except ValueError as error:
         raise UsageError(f"{url}: {str(error).splitlines()[0]}.") from error
     return files, process
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    """Return false for the warning that gcsfs logs before each request without a bucket's type."""
+    return "bucket type" not in record.msg
 
 
 def _not_installed(scheme: str, hint: str = "") -> UsageError:
@@ -325,7 +357,9 @@ def _errors(url: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         if _BUCKET_IS_MISSING.search(str(error)):
-            raise StorageError(errno.ENOENT, _reason(error), url) from error
+            reason = "The specified bucket does not exist"
+            reason = _reason(error) if "exist" in str(error) else reason
+            raise StorageError(errno.ENOENT, reason, url) from error
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url) from error
     except PermissionError as error:
         raise RefusedError(errno.EACCES, _reason(error), url) from error

@@ -16,8 +16,12 @@ import pytest
 from PIL import Image
 
 from tests.accessibility import axe_script
+from tests.ray_nodes import nodes_of_one_cpu
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+PATIENCE = 90_000
+"""Milliseconds until an act of the browser fails; 30,000 are too few on a busy machine."""
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -85,6 +89,30 @@ def photos(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="module")
+def two_nodes() -> Iterator[Any]:
+    """A Ray cluster of two nodes of one processor."""
+    with nodes_of_one_cpu(2) as cluster:
+        yield cluster
+
+
+class PatientBrowser:
+    """A browser whose pages wait long for what a test expects."""
+
+    def __init__(self, browser: Any) -> None:
+        self._browser = browser
+
+    def new_context(self, **options: Any) -> Any:
+        context = self._browser.new_context(**options)
+        context.set_default_timeout(PATIENCE)
+        return context
+
+    def new_page(self, **options: Any) -> Any:
+        page = self._browser.new_page(**options)
+        page.set_default_timeout(PATIENCE)
+        return page
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A headless Chromium, closed with the module, because only one may run at a time."""
     if CHROMIUM is None:
@@ -95,8 +123,9 @@ def browser() -> Iterator[Any]:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
             args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+            timeout=2 * PATIENCE,
         )
-        yield browser
+        yield PatientBrowser(browser)
         browser.close()
 
 

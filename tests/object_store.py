@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +15,7 @@ from typing import Any
 
 import boto3
 from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
+from werkzeug.serving import ThreadedWSGIServer
 
 SLOW_DOWN = b"""<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"""
@@ -32,13 +33,29 @@ class Faults:
     random: random.Random = field(default_factory=lambda: random.Random(1))
 
 
+class _Server(ThreadedWSGIServer):
+    """A server that lists its open connections."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.connections: set[Any] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.connections.discard(request)
+
+
 class S3Server:
     """The server; `requests` lists the method and the path with the query of each request."""
 
     def __init__(self) -> None:
         logging.getLogger("werkzeug").setLevel("ERROR")
         self._application = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        self._server = _Server("127.0.0.1", 0, self._answer)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.environment = {
             "AWS_ENDPOINT_URL": self.url,
@@ -49,6 +66,7 @@ class S3Server:
         }
         self.requests: list[tuple[str, str]] = []
         self.faults: Faults | None = None
+        self.called: Callable[[str, str], None] | None = None
         self.injected = 0
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -80,6 +98,18 @@ class S3Server:
         return [each["Key"] for page in pages for each in page.get("Contents", [])]
 
     @contextmanager
+    def serving_a_program(self) -> Iterator[None]:
+        """Answer a program that ends in this block; then wait until its requests have ended."""
+        before = set(self._server.connections)
+        yield
+        # The connections of the program were accepted before this one.
+        socket.create_connection(("127.0.0.1", self._server.server_port)).close()
+        deadline = time.monotonic() + 120
+        while left := self._server.connections - before:
+            assert time.monotonic() < deadline, left
+            time.sleep(0.01)
+
+    @contextmanager
     def failing(self, faults: Faults) -> Iterator[None]:
         """Answer some requests wrongly or late."""
         self.faults, self.injected = faults, 0
@@ -88,11 +118,24 @@ class S3Server:
         finally:
             self.faults = None
 
+    @contextmanager
+    def calling(self, function: Callable[[str, str], None]) -> Iterator[None]:
+        """Call a function with the method and the path of each executed request."""
+        self.called = function
+        try:
+            yield
+        finally:
+            self.called = None
+
     def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         query = environ.get("QUERY_STRING", "")
         path = environ["PATH_INFO"] + (f"?{query}" if query else "")
         self.requests.append((environ["REQUEST_METHOD"], path))
         faults = self.faults
+        if self.called is not None:
+            answer = list(self._application(environ, start))
+            self.called(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            return answer
         if faults is None or environ["REQUEST_METHOD"] != faults.method:
             return self._application(environ, start)
         chance = faults.random.random()

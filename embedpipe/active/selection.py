@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._loops.fitting import Batch, Trainer, run_head
+from .._options import check_executor
 from .._seeds import check_seed
 from ..cache import earlier_of
 from ..embedding import Embeddings
@@ -35,9 +36,6 @@ __all__ = [
     "rows_of_labels",
     "select",
 ]
-
-EXECUTORS = ("local", "ray")
-"""Where the vectors are compared."""
 
 
 def select(
@@ -143,8 +141,7 @@ def _on_workers(
     embeddings: Embeddings | ShardedMatrix | ArrayLike, executor: str, address: str | None
 ) -> Iterator[Matrix | None]:
     """Yield the matrix with workers on a Ray cluster, or None for the executor ``local``."""
-    if executor not in EXECUTORS:
-        raise UsageError(f"unknown executor {executor!r}: use {' or '.join(EXECUTORS)}.")
+    check_executor(executor)
     if executor == "local":
         yield None
         return

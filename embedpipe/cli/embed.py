@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .._options import DatasetOptions
+from .._options import DatasetOptions, check_executor
 from .._text import printable
 from ..errors import UsageError
 from .label_log import GivenLabels
 from .options import (
+    Address,
     Embed,
     EmbedArguments,
+    Executor,
     Head,
     Images,
     ImagesWithLabels,
@@ -172,6 +174,8 @@ def select(
     head: Head = "auto",
     index: Index = "exact",
     seed: Annotated[int, typer.Option(help="Random seed", min=0)] = 0,
+    executor: Executor = "local",
+    address: Address = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -203,6 +207,8 @@ def select(
     # Wrong options end the command before the embedding.
     chooser, _ = get_strategy(strategy), get_head(head)
     check_kind(index)
+    check_executor(executor)
+    embed_options = replace(embed_options, executor=executor, address=address)
     if target is not None:
         chooser.check_target()
     if output is not None:
@@ -233,6 +239,8 @@ def select(
         examples=examples,
         metadata=metadata,
         target=used_in,
+        executor=executor,
+        address=address,
     )
     seconds = time.monotonic() - started
     similar = []

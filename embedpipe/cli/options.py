@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from .._options import (
+    ADDRESS,
     RAY_OPTIONS,
     TARGET,
     DatasetOptions,
@@ -24,10 +25,12 @@ from ..errors import UsageError
 from .parameters import Use
 
 __all__ = [
+    "Address",
     "Common",
     "DatasetWithLabels",
     "Embed",
     "EmbedArguments",
+    "Executor",
     "FailureLimit",
     "Head",
     "Images",
@@ -195,6 +198,14 @@ def _as_option(kind: type[Any], name: str) -> Any:
     return typer.Option(help=entry.metadata["option"].help)
 
 
+Executor = Annotated[
+    str,
+    typer.Option(
+        help="local (this process), or ray: the workers of a Ray cluster embed the images and "
+        "compare the vectors, from files that each node finds at the same path"
+    ),
+]
+Address = Annotated[str | None, typer.Option(help=ADDRESS, show_default=False)]
 Head = Annotated[str, _as_option(LoopFields, "head")]
 Index = Annotated[str, _as_option(ExperimentFields, "index")]
 OpenPage = Annotated[bool, typer.Option("--open", help="Open the report in the browser at the end")]

@@ -47,6 +47,11 @@ class Session:
     def __init__(self, common: Common, output: Output, given: Mapping[str, str]) -> None:
         self.common, self.given = common, given
         self.workspace = _workspace.Workspace(common.workspace)
+        if str(self.workspace).startswith("memory://"):
+            raise UsageError(
+                f"the workspace '{self.workspace}' is in memory, and would be lost at the end of "
+                "the command: give a folder, or an address such as s3://bucket/workspace."
+            )
         self._scans: dict[str, Scan] = {}  # by dataset
         self._is_located = False
         self.refused_labels = False

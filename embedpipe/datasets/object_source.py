@@ -105,17 +105,20 @@ class AddressSource(Source):
 
     def __init__(self, addresses: Mapping[str, str], base: Source | str) -> None:
         self._addresses, self._web = addresses, WebReader()
-        self._base = _NoImages(base) if isinstance(base, str) else base
+        self._base = None if isinstance(base, str) else base
+        self._location = base if isinstance(base, str) else base.location
 
     @property
     def location(self) -> str:
         """The place of the list, or of the images without an address of their own."""
-        return self._base.location
+        return self._location
 
     def path(self, id: str) -> str:
         """Return the address of an image without its signature, or its path."""
         url = self._addresses.get(id)
-        return self._base.path(id) if url is None else public_url(url)
+        if url is not None:
+            return public_url(url)
+        return super().path(id) if self._base is None else self._base.path(id)
 
     def stamp(self, id: str) -> Stamp | None:
         """Return the size, time and tag of the image; None if it is missing."""
@@ -124,7 +127,9 @@ class AddressSource(Source):
     def stamps(self, ids: Sequence[str]) -> list[Stamp | None]:
         """Return the stamps, of many objects of a folder by listing it."""
         others, addressed = self._divided(ids)
-        known = dict(zip(others, self._base.stamps(others), strict=True))
+        known: dict[str, Stamp | None] = dict.fromkeys(others)
+        if self._base is not None:
+            known.update(zip(others, self._base.stamps(others), strict=True))
         web = [id for id in addressed if is_web_url(self._addresses[id])]
         known.update(zip(web, in_parallel(self._web_stamp, web), strict=True))
         paths = {id: ObjectPath(self._addresses[id]) for id in addressed if id not in known}
@@ -135,7 +140,10 @@ class AddressSource(Source):
     def read(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
         """Yield the content of each image, those with an address last."""
         others, addressed = self._divided(ids)
-        yield from self._base.read(others)
+        if self._base is not None:
+            yield from self._base.read(others)
+        else:
+            yield from ((id, FileNotFoundError(f"it is not in {self.location}")) for id in others)
         yield from in_parallel(lambda each: (each, self._content(each)), sorted(addressed))
 
     def _divided(self, ids: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -156,24 +164,6 @@ class AddressSource(Source):
             return error
         except MemoryError:
             return no_memory()
-
-
-class _NoImages(Source):
-    """A source without items."""
-
-    def __init__(self, location: str) -> None:
-        self._location = location
-
-    @property
-    def location(self) -> str:
-        return self._location
-
-    def stamp(self, id: str) -> Stamp | None:
-        return None
-
-    def read(self, ids: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
-        for id in ids:
-            yield id, FileNotFoundError(f"it is not in {self._location}")
 
 
 def _content(path: ObjectPath) -> bytes | OSError:

@@ -44,8 +44,10 @@ def _object_ids(root: ObjectPath) -> Iterator[str]:
     begin = len(str(root)) + 1
     folders = [root]
     while folders:
-        for path in folders.pop().iterdir():
-            if not is_visible(path.name):
+        folder = folders.pop()
+        for path in folder.iterdir():
+            # a name may have several parts, some of them empty
+            if not all(map(is_visible, str(path)[len(str(folder)) + 1 :].split("/"))):
                 continue
             if path.entry().is_folder:
                 folders.append(path)

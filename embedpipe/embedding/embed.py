@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .._options import EXECUTORS, EmbedOptions
+from .._options import EmbedOptions, check_executor
 from .._text import sentence_about
 from .._versions import versions
 from .._workspace import Workspace
@@ -194,8 +194,7 @@ def _check(options: EmbedOptions) -> None:
     """Refuse unknown runtimes and executors."""
     if options.runtime not in RUNTIMES:
         raise UsageError(f"unknown runtime {options.runtime!r}: use {', '.join(RUNTIMES)}.")
-    if options.executor not in EXECUTORS:
-        raise UsageError(f"unknown executor {options.executor!r}: use {' or '.join(EXECUTORS)}.")
+    check_executor(options.executor)
 
 
 def fill_folder(

@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import pyarrow as pa
 
 from .._files import read_parquet, write_parquet
-from .._options import EXECUTORS
+from .._options import check_executor
 from .._ray import explained_errors, joined_cluster
 from .._text import in_words
 from .._workspace import Workspace
@@ -265,8 +265,7 @@ class Study(ABC, Generic[R]):
         self, workers: int | None, executor: str, address: str | None
     ) -> Iterator[tuple[int, MakePool]]:
         """Yield the number of workers, and the function that starts them."""
-        if executor not in EXECUTORS:
-            raise UsageError(f"unknown executor {executor!r}: use {' or '.join(EXECUTORS)}.")
+        check_executor(executor)
         if executor == "local":
             yield worker_count(workers), WorkerPool
             return

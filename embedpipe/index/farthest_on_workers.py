@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -40,19 +42,11 @@ def farthest_first(
     block_size: int | None = None,
 ) -> FarthestSearch:
     """Return a search for the farthest item: `FarthestFirst`, or one of it in each worker."""
+    search = partial(FarthestFirst, min_distance=min_distance, block_size=block_size)
     workers = workers_of(vectors)
     if workers is None:
-        return FarthestFirst(
-            vectors,
-            items,
-            centres,
-            weights=weights,
-            min_distance=min_distance,
-            block_size=block_size,
-        )
-    return _OnWorkers(
-        workers, metric_of(vectors), items, centres, weights, (min_distance, block_size)
-    )
+        return search(vectors, items, centres, weights=weights)
+    return _OnWorkers(workers, metric_of(vectors), items, centres, weights, search)
 
 
 class _OnWorkers:
@@ -71,13 +65,13 @@ class _OnWorkers:
         items: NDArray[np.int64],
         centres: NDArray[np.int64],
         weights: Float64s | None,
-        options: tuple[float, int | None],
+        search: Callable[..., FarthestFirst],
     ) -> None:
         self._workers, self._items = workers, items
         parts = workers.parts(items)
         own = [None if weights is None else weights[part] for part in parts]
         self._numbers = workers.build(
-            PartSearch, metric, items, [(centres, some, *options) for some in own]
+            PartSearch, metric, items, [(centres, some, search) for some in own]
         )
         weakref.finalize(self, workers.drop, self._numbers)
         self._starts = [part.start for part in parts]
@@ -135,18 +129,10 @@ class PartSearch:
         items: NDArray[np.int64],
         centres: NDArray[np.int64],
         weights: Float64s | None,
-        min_distance: float,
-        block_size: int | None,
+        search: Callable[..., FarthestFirst],
     ) -> None:
         self._items, self._left = items, items.size
-        self._search = FarthestFirst(
-            vectors,
-            items,
-            centres,
-            weights=weights,
-            min_distance=min_distance,
-            block_size=block_size,
-        )
+        self._search = search(vectors, items, centres, weights=weights)
 
     def farthest_after(self, rows: NDArray[np.int64]) -> tuple[int, float, float] | None:
         """Make rows centres; return the farthest item, or None if all items are centres."""

@@ -135,12 +135,19 @@ def test_a_damaged_matrix_is_not_copied(workspace, read_ids):
 
 
 def test_the_age_of_a_file_is_that_before_it_is_read(workspace, monkeypatch):
-    monkeypatch.setattr("embedpipe._files.SETTLED_NS", 300_000_000)
     folder, _ = expect(workspace, range(40))
     (folder / "embeddings.npy").touch()
+    now = [(folder / "embeddings.npy").stat().st_mtime_ns]
+    monkeypatch.setattr(matrices.time, "time_ns", lambda: now[0])
     real = matrices._block_digests
-    monkeypatch.setattr(matrices, "_block_digests", lambda *given: time.sleep(0.4) or real(*given))
+
+    def slowly(*given):
+        now[0] += 60_000_000_000
+        return real(*given)
+
+    monkeypatch.setattr(matrices, "_block_digests", slowly)
     expect(workspace, range(40))
+    assert now[0] > (folder / "embeddings.npy").stat().st_mtime_ns
     assert not (folder / "checked.json").exists()
 
 

@@ -165,6 +165,15 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
         ["embed", "{photos}", "--executor", "spark"], 2,
         "unknown executor 'spark': use local or ray.",
     ),
+    "unknown executor of a selection": (
+        ["select", "{photos}", "-n", 3, "--executor", "spark"], 2,
+        "unknown executor 'spark': use local or ray.",
+    ),
+    "a workspace in memory": (
+        ["embed", "{photos}", "--workspace", "memory://w"], 2,
+        "the workspace 'memory://w' is in memory, and would be lost at the end of the command: "
+        "give a folder, or an address such as s3://bucket/workspace.",
+    ),
     "unknown list": (
         ["list", "strategis"], 2,
         "unknown list 'strategis'. Did you mean 'strategies'? Known: backbones, datasets, formats, "

@@ -21,7 +21,7 @@ from embedpipe.cli.main import app
 from embedpipe.cli.options import FailureLimit
 from embedpipe.errors import UsageError
 from tests.conftest import make_image
-from tests.processes import run, started
+from tests.processes import children_of, run, started, wait_for_end
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d "
 
@@ -289,15 +289,20 @@ def test_limits(text: str, failed: int, images: int, exceeded: bool) -> None:
 
 
 SLOW = """
-import sys, time
+import os, time
+from pathlib import Path
+from embedpipe._threads import available_cpus
 from embedpipe.embedding import filling
 filling.BATCH_SIZE = 4
 from embedpipe.backbones import ToyBackbone, backbones
 class Slow(ToyBackbone):
     def open(self, **given):
         encoder = super().open(**given)
-        plain = encoder.encode
+        plain, calls = encoder.encode, []
         def encode(pixels):
+            calls.append(len(pixels))
+            if len(calls) == available_cpus() + 8:  # more than those that wait to be stored
+                Path(os.environ["EMBEDPIPE_WORKSPACE"] + "-begun").touch()
             time.sleep(0.1)
             return plain(pixels)
         encoder.encode = encode
@@ -308,11 +313,11 @@ main()
 """
 
 
-def output_after(process: subprocess.Popen[str], number: int, wait: float) -> tuple[str, str]:
+def output_after(process: subprocess.Popen[str], number: int, wait: float = 0) -> tuple[str, str]:
     """Send a signal after some seconds, and return the output until the end of the program."""
     time.sleep(wait)
     process.send_signal(number)
-    return process.communicate(timeout=60)
+    return process.communicate(timeout=90)
 
 
 def wait_for(pattern: str, folder: Path, process: subprocess.Popen[str]) -> None:
@@ -332,8 +337,8 @@ def test_a_signal_ends_like_an_interruption(
 
     folder = photos(400, 2)
     with started(program("embed", folder, "--backbone", "toy", "--json", script=SLOW)) as process:
-        wait_for("cache/*/canary.json", workspace, process)
-        out, err = output_after(process, getattr(signal, name), 0.7)
+        wait_for("w-begun", workspace.parent, process)
+        out, err = output_after(process, getattr(signal, name))
     assert process.returncode == 130
     message = "interrupted; run the same command again to continue."
     assert json.loads(out) == {"error": message, "kind": "Interrupted", "status": 130}
@@ -350,15 +355,11 @@ def test_worker_processes_end_with_a_study(workspace: Path, name: str) -> None:
     )  # fmt: skip
     with started(words) as process:
         wait_for("runs/*/rounds.parquet", workspace, process)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        workers = children.read_text().split() if children.exists() else []
+        workers = children_of(process)
         out, _ = output_after(process, getattr(signal, name), 0.2)
     assert process.returncode == 130
     assert json.loads(out)["kind"] == "Interrupted"
-    deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{each}").exists() for each in workers):
-        assert time.monotonic() < deadline, workers
-        time.sleep(0.05)
+    wait_for_end(workers)
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])

@@ -4,7 +4,8 @@ Each case is a random history of a folder of real JPEGs and of processes that em
 killed at a random moment or run beside another. In the end, a complete run must give the vectors of
 a dictionary from bytes to vectors, to the last bit.
 
-It is a program, run by ``test_store_model.py``, because a process with torch should not fork often.
+It is a program, run by ``test_store_model.py`` with the number of histories, because a process with
+torch should not fork often.
 """
 
 from __future__ import annotations
@@ -226,13 +227,6 @@ EVENTS = (
 )  # fmt: skip
 
 
-@settings(
-    max_examples=220,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
 @given(
     st.lists(
         st.tuples(st.sampled_from(EVENTS), st.integers(min_value=0, max_value=60)),
@@ -253,4 +247,11 @@ def any_history_ends_as_the_dictionary_says(events: list[tuple[str, int]]) -> No
 
 
 if __name__ == "__main__":
-    any_history_ends_as_the_dictionary_says()
+    limited = settings(
+        max_examples=int(sys.argv[1]),
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    limited(any_history_ends_as_the_dictionary_says)()

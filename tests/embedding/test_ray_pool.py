@@ -9,8 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +21,6 @@ from PIL import Image
 import embedpipe as ep
 from embedpipe import EmbedOptions, Workspace
 from embedpipe._ray import joined_cluster, task_here
-from embedpipe.backbones import ToyBackbone
 from embedpipe.cache import Failure
 from embedpipe.embedding.cluster import pool
 from embedpipe.embedding.cluster.executor import open_pool
@@ -34,89 +32,38 @@ from embedpipe.embedding.embed import fill_folder
 from embedpipe.embedding.filling import FillResult
 from embedpipe.errors import RunError, UsageError
 from tests.processes import run, started
+from tests.ray_nodes import FATAL, NODE, FragileBackbone, worker_processes
 
 pytest.importorskip("ray", reason="needs Ray")
-
-FATAL = 255
-"""Average red of the image that ends its worker."""
-
-
-class FragileBackbone(ToyBackbone):
-    """A slow backbone; a red image kills its process."""
-
-    name = "fragile"
-
-    def encode(self, pixels: np.ndarray) -> np.ndarray:
-        """See `ToyBackbone.encode`."""
-        time.sleep(0.01 * len(pixels))
-        if (pixels[..., 0].mean(axis=(1, 2)) == FATAL).any():
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().encode(pixels)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Two nodes of one processor."""
-    from ray.cluster_utils import Cluster
-
-    node = {"num_cpus": 1, "object_store_memory": 80_000_000}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        made = Cluster(head_node_args={**node, "include_dashboard": False}, initialize_head=True)
-        made.add_node(**node)
-        yield made
-        made.shutdown()
-
-
-def _workers() -> list[int]:
-    """Return the processes below this one that are workers with a backbone."""
-    parents, names = {}, {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                names[int(folder.name)] = (folder / "cmdline").read_text()
-            except OSError:
-                continue
-            parents[int(folder.name)] = int(fields[1])
-    found = []
-    for pid, name in names.items():
-        above = pid
-        while above in parents and above != os.getpid():
-            above = parents[above]
-        if above == os.getpid() and name.startswith("ray::ShardWorker"):
-            found.append(pid)
-    return found
 
 
 @pytest.mark.slow
 def test_a_killed_worker_and_a_removed_node_lose_nothing(
-    cluster: Any, photos: Callable[..., Path], tmp_path: Path
+    two_nodes: Any, photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = photos(400, 4)
-    extra = cluster.add_node(num_cpus=1, object_store_memory=80_000_000)
+    extra = two_nodes.add_node(**NODE)
     killed: list[int] = []
 
     def disturb(stage: str, done: int, total: int) -> None:
         assert (stage, total) == ("embed", 400)
         if not killed:
-            killed.extend(_workers()[:1])
+            killed.extend(worker_processes()[:1])
             os.kill(killed[0], signal.SIGKILL)
-        elif extra in cluster.list_all_nodes():
-            cluster.remove_node(extra)
+        elif extra in two_nodes.list_all_nodes():
+            two_nodes.remove_node(extra)
 
     found = ep.embed(
         folder,
         backbone=FragileBackbone(),
         workspace=tmp_path / "ray",
         executor="ray",
-        address=cluster.address,
+        address=two_nodes.address,
         progress=disturb,
     )
     local = ep.embed(folder, backbone=FragileBackbone(), workspace=tmp_path / "local")
     assert killed
-    assert extra not in cluster.list_all_nodes()
+    assert extra not in two_nodes.list_all_nodes()
     assert (found.report.items, found.report.embedded, found.report.failed) == (400, 400, 0)
     assert np.array_equal(found.matrix, local.matrix)
     assert found.content_ids == local.content_ids
@@ -124,11 +71,11 @@ def test_a_killed_worker_and_a_removed_node_lose_nothing(
 
 @pytest.mark.slow
 def test_an_image_that_ends_its_workers_is_a_failure(
-    cluster: Any, photos: Callable[..., Path], tmp_path: Path
+    two_nodes: Any, photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = photos(100, 1)
     Image.new("RGB", (40, 40), (FATAL, 0, 0)).save(folder / "class0" / "0050-red.png")
-    options = EmbedOptions(backbone=FragileBackbone(), executor="ray", address=cluster.address)
+    options = EmbedOptions(backbone=FragileBackbone(), executor="ray", address=two_nodes.address)
     found = ep.embed(folder, workspace=tmp_path / "w", options=options)
     assert (found.report.embedded, found.report.failed) == (100, 1)
     (failure,) = found.failures
@@ -143,7 +90,7 @@ def test_an_image_that_ends_its_workers_is_a_failure(
 DRIVER = """
 import sys
 import embedpipe as ep
-from tests.embedding.test_ray_pool import FragileBackbone
+from tests.ray_nodes import FragileBackbone
 
 ep.embed(
     sys.argv[1], backbone=FragileBackbone(), workspace=sys.argv[2], executor="ray",
@@ -169,7 +116,7 @@ class Fatal(ToyBackbone):
 
 @pytest.mark.slow
 def test_json_is_all_that_a_command_prints_if_workers_end(
-    cluster: Any, photos: Callable[..., Path], tmp_path: Path
+    two_nodes: Any, photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = photos(1, 1)
     Image.new("RGB", (40, 40), (FATAL, 0, 0)).save(folder / "class0" / "red.png")
@@ -177,7 +124,7 @@ def test_json_is_all_that_a_command_prints_if_workers_end(
     words = [
         sys.executable, "-m", "embedpipe", "embed", "photos", "--backbone", "fatal", "--import",
         "extension.py", "--workspace", "w", "--json", "--quiet", "--executor", "ray", "--address",
-        cluster.address,
+        two_nodes.address,
     ]  # fmt: skip
     done = run(words, cwd=tmp_path)
     result = json.loads(done.stdout)
@@ -187,10 +134,10 @@ def test_json_is_all_that_a_command_prints_if_workers_end(
 
 @pytest.mark.slow
 def test_a_killed_driver_continues(
-    cluster: Any, photos: Callable[..., Path], tmp_path: Path
+    two_nodes: Any, photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder, workspace = photos(400, 2), tmp_path / "w"
-    words = [sys.executable, "-c", DRIVER, str(folder), str(workspace), cluster.address]
+    words = [sys.executable, "-c", DRIVER, str(folder), str(workspace), two_nodes.address]
     with started(words, stderr=subprocess.DEVNULL) as driver:
         assert driver.stdout is not None
         for _ in range(2):
@@ -198,7 +145,7 @@ def test_a_killed_driver_continues(
         driver.kill()
     found = ep.embed(
         folder, backbone=FragileBackbone(), workspace=workspace, executor="ray",
-        address=cluster.address,
+        address=two_nodes.address,
     )  # fmt: skip
     local = ep.embed(folder, backbone=FragileBackbone(), workspace=tmp_path / "local")
     assert 0 < found.report.embedded <= 400 - 2 * 64
@@ -207,7 +154,7 @@ def test_a_killed_driver_continues(
 
 @pytest.mark.slow
 def test_a_folder_is_filled_without_a_list_of_its_images(
-    cluster: Any, photos: Callable[..., Path], tmp_path: Path
+    two_nodes: Any, photos: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder, workspace = photos(150, 3), tmp_path / "w"
     (folder / "class1" / "0001a.png").write_text("no image at all")
@@ -216,7 +163,7 @@ def test_a_folder_is_filled_without_a_list_of_its_images(
     (folder / "notes.txt").write_text("no image")
     words = [
         sys.executable, "-m", "embedpipe", "embed", str(folder), "--backbone", "toy", "--json",
-        "--executor", "ray", "--address", cluster.address, "--workspace", str(workspace),
+        "--executor", "ray", "--address", two_nodes.address, "--workspace", str(workspace),
         "--fill-only",
     ]  # fmt: skip
     first, second = (json.loads(run(words).stdout) for _ in range(2))
@@ -279,13 +226,17 @@ def test_copies_of_a_failed_image_are_failures() -> None:
 
 
 class _LateRay:
-    """A module `ray` whose one worker ends after a while, and whose second one starts late."""
+    """A module `ray` whose first workers end after a while, and whose next ones start late.
+
+    They end during their shard, or before it.
+    """
 
     exceptions = SimpleNamespace(RayError=ConnectionError, RayTaskError=ZeroDivisionError)
     cloudpickle = SimpleNamespace(dumps=lambda value: b"")
 
-    def __init__(self) -> None:
+    def __init__(self, losses: int = 1, before: bool = False) -> None:
         self.now, self.actors = 0.0, 0
+        self._losses, self._before = losses, before
         self._answers: list[tuple[float, Any]] = []
 
     def put(self, value: Any) -> Any:
@@ -299,11 +250,12 @@ class _LateRay:
 
     def _make(self, *arguments: Any) -> Any:
         self.actors += 1
-        first = self.actors == 1
+        lost = ConnectionError("lost") if self.actors <= self._losses else None
         return SimpleNamespace(
             look=self._method(0.4, ("node", None)),
             open=self._method(0.4, None),
-            embed=self._method(5.0, ConnectionError("lost") if first else FillResult(64, {}, 5.0)),
+            begin=self._method(0.0, lost if self._before else None),
+            embed=self._method(5.0, lost or FillResult(1, {}, 5.0)),
         )
 
     def _method(self, seconds: float, answer: Any) -> Any:
@@ -333,19 +285,37 @@ def test_a_lost_worker_is_replaced_also_long_after_the_begin(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ray = _LateRay()
-    monkeypatch.setattr(pool.time, "monotonic", lambda: ray.now)
-    monkeypatch.setattr(pool, "START_SECONDS", 1.0)
-    job: Any = SimpleNamespace(store=object())
-    check: Any = SimpleNamespace(arguments=(), verify=lambda *seen: None)
-    shards = pool.ShardPool(ray, job, Slots(1, 1, 0), check, None)
+    shards = _one_worker(ray, monkeypatch)
     finished = list(shards.run((str(number), None) for number in range(64)))
     assert [count for count, _ in finished] == [64]
     assert ray.actors == 2
 
 
+def _one_worker(ray: _LateRay, monkeypatch: pytest.MonkeyPatch) -> pool.ShardPool:
+    monkeypatch.setattr(pool.time, "monotonic", lambda: ray.now)
+    monkeypatch.setattr(pool, "START_SECONDS", 1.0)
+    job: Any = SimpleNamespace(store=object())
+    check: Any = SimpleNamespace(arguments=(), verify=lambda *seen: None)
+    return pool.ShardPool(ray, job, Slots(1, 1, 0), check, None)
+
+
+def test_a_worker_that_ends_without_work_is_no_loss_of_its_image(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ray = _LateRay(2, before=True)
+    ((count, result),) = _one_worker(ray, monkeypatch).run(iter([("a.jpg", None)]), 1)
+    assert (count, result.embedded, result.failures, ray.actors) == (1, 1, {}, 3)
+    with pytest.raises(RunError) as caught:
+        list(_one_worker(_LateRay(3, before=True), monkeypatch).run(iter([("a.jpg", None)]), 1))
+    assert str(caught.value) == (
+        "3 Ray workers ended while they waited for images (lost). If memory ran out, use fewer "
+        "--workers."
+    )
+
+
 @pytest.mark.slow
-def test_lists_and_known_digests_are_read_on_the_node_of_the_command(cluster: Any) -> None:
-    with joined_cluster(cluster.address) as ray:
+def test_lists_and_known_digests_are_read_on_the_node_of_the_command(two_nodes: Any) -> None:
+    with joined_cluster(two_nodes.address) as ray:
         here = ray.get_runtime_context().get_node_id()
         task = task_here(ray, lambda: ray.get_runtime_context().get_node_id())
         assert ray.get([task.remote() for _ in range(4)]) == [here] * 4

@@ -14,6 +14,9 @@ import embedpipe as ep
 from embedpipe.backbones import Preprocess, ToyBackbone
 from embedpipe.embedding import StageProfile, filling
 
+SECONDS = 0.05
+"""Seconds for a batch: longer than reading and decoding it."""
+
 
 class CountingBackbone(ToyBackbone):
     """A backbone that records how many threads encode at once."""
@@ -33,7 +36,7 @@ class CountingBackbone(ToyBackbone):
         with self._lock:
             self._inside += 1
             self.most = max(self.most, self._inside)
-        time.sleep(0.02)
+        time.sleep(SECONDS)
         vectors = super().encode(pixels)
         with self._lock:
             self._inside -= 1
@@ -78,7 +81,7 @@ def test_batches_are_encoded_at_once_only_if_the_encoder_allows_it(
     profile = embeddings.report.profile
     assert profile is not None
     assert (profile.images, profile.threads, profile.streams) == (40, 4, expected)
-    assert profile.busy["encode"] >= 20 * 0.02
+    assert profile.busy["encode"] >= 20 * SECONDS
     assert profile.bottleneck == "encode"
     assert profile.ideal == 40 / (profile.busy["encode"] / expected)
     again = ep.embed(tmp_path / "photos", backbone="toy", workspace=tmp_path / "w")

@@ -23,6 +23,7 @@ from embedpipe.errors import EmbedpipeError, RunError, UnknownNameError, UsageEr
 from embedpipe.experiments import Experiment
 from embedpipe.experiments.problems import publish
 from embedpipe.strategies import Random
+from tests.processes import children_of, wait_for_end
 
 Grid = Callable[..., Experiment]
 
@@ -322,9 +323,10 @@ def test_a_killed_experiment_continues(
     folders = [workspace / "runs" / cell.run_id for cell in experiment.cells()]
     while process.poll() is None and not any(is_whole(folder, 7) for folder in folders):
         time.sleep(0.01)
+    workers = children_of(process)
     process.send_signal(signal.SIGKILL)
-    process.wait(30)
-    time.sleep(0.5)  # until the workers have ended
+    process.wait(90)
+    wait_for_end(workers)
     (folders[-1]).mkdir(parents=True, exist_ok=True)
     (folders[-1] / f".tmp-{os.getpid()}-rounds.parquet").write_bytes(b"half of it")
     before = stamps(workspace)

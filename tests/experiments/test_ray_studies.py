@@ -22,19 +22,10 @@ pytest.importorskip("ray", reason="needs Ray")
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+@pytest.fixture
+def address(two_nodes: Any) -> str:
     """The address of two nodes of one processor."""
-    from ray.cluster_utils import Cluster
-
-    node = {"num_cpus": 1, "object_store_memory": 80_000_000}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        cluster = Cluster(head_node_args={**node, "include_dashboard": False}, initialize_head=True)
-        cluster.add_node(**node)
-        yield cluster.address
-        cluster.shutdown()
+    return str(two_nodes.address)
 
 
 def _files(workspace: Path) -> dict[str, bytes]:

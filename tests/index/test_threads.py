@@ -45,12 +45,12 @@ def test_overlapping_limits_are_lifted_by_the_last():
     def first():
         with one_blas_thread():
             first_in.set()
-            first_may_go.wait(10)
+            first_may_go.wait(90)
 
     with threadpool_limits(2):
         other = threading.Thread(target=first)
         other.start()
-        assert first_in.wait(10)
+        assert first_in.wait(90)
         with one_blas_thread():
             first_may_go.set()
             other.join()
@@ -60,5 +60,5 @@ def test_overlapping_limits_are_lifted_by_the_last():
 
 def test_calls_run_at_once():
     with threadpool_limits(2):
-        meet = threading.Barrier(2, timeout=10)
+        meet = threading.Barrier(2, timeout=90)
         map_blocks(lambda part: meet.wait(), 2, 1)  # raises if they do not meet

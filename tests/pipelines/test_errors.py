@@ -89,7 +89,7 @@ def test_the_message_of_an_interruption(how: signal.Signals, tmp_path: Path) -> 
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.1)
         process.send_signal(how)
-        _, error = process.communicate(timeout=30)
+        _, error = process.communicate(timeout=90)
     assert (process.returncode, error) == (130, "s.py: interrupted; run it again to continue.\n")
 
 

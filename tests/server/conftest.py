@@ -51,7 +51,7 @@ class Client:
     def raw(
         self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
     ) -> Response:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)
         try:
             connection.putrequest(method, path, skip_host="host" in headers)
             if body is not None and "content-length" not in headers:

@@ -33,7 +33,7 @@ class Tab:
             self.page.keyboard.press(key)
 
     def wait(self, expression: str, argument: Any = None) -> Any:
-        return self.page.wait_for_function(expression, arg=argument, timeout=15_000)
+        return self.page.wait_for_function(expression, arg=argument)
 
     def shows(self, selector: str, words: str) -> None:
         """Wait until an element contains words."""

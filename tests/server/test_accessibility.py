@@ -39,6 +39,10 @@ VIEWS = {
 }
 
 
+STILL = "() => Promise.all(document.getAnimations().map(each => each.finished))"
+"""Expression that ends when nothing moves or fades."""
+
+
 @pytest.mark.parametrize("width", [1280, 768, 420])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_views_and_dialogs_have_no_violation(
@@ -54,7 +58,7 @@ def test_views_and_dialogs_have_no_violation(
             tab.wait("() => document.querySelector('[aria-label=Folder]').options.length > 1")
         if view in ("grid", "search"):
             tab.press("Escape", "Space")
-        tab.page.wait_for_timeout(250)
+        tab.page.evaluate(STILL)
         found[view] = violations(tab.page, axe)
     if width < 860:
         tab.press("Shift+P")
@@ -63,6 +67,7 @@ def test_views_and_dialogs_have_no_violation(
     for name, keys in (dialogs | {"confident": "Shift+A"}).items():
         tab.press(keys)
         tab.page.wait_for_timeout(100)
+        tab.page.evaluate(STILL)
         found[name] = violations(tab.page, axe)
         tab.press("Escape")
     assert {view: rules for view, rules in found.items() if rules} == {}

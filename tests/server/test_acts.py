@@ -30,7 +30,7 @@ def states(lab: Lab, rows: list[int]) -> list[str]:
 
 
 def wait_for_states(lab: Lab, rows: list[int], expected: list[str]) -> None:
-    end = time.monotonic() + 15
+    end = time.monotonic() + 90
     while states(lab, rows) != expected:
         assert time.monotonic() < end, states(lab, rows)
         time.sleep(0.02)
@@ -57,7 +57,7 @@ def trained(tmp_path: Path, open_lab: Callable[..., Lab]) -> Lab:
     for row in range(12):
         lab.session.label([row], kind_of(lab.session.ids[row]))
     lab.post("/api/retrain", {}).json()
-    assert lab.server._state.training.wait(20)
+    assert lab.server._state.training.wait(90)
     return lab
 
 
@@ -236,7 +236,7 @@ def test_review_replaces_several_labels_in_one_act(lab: Lab, tab_on: Callable[..
     wait_for_dialog(tab, "ask-dialog")
     assert tab.text("#ask-title") == "Replace the labels of 2 images by the suggestions?"
     tab.page.click("#ask-ok")
-    end = time.monotonic() + 15
+    end = time.monotonic() + 90
     while lab.session.version == version and time.monotonic() < end:
         time.sleep(0.02)
     assert lab.labels() == {path: kind_of(path) for path in lab.session.ids}

@@ -37,7 +37,7 @@ def label_all(lab: Lab, rows: list[int]) -> None:
 
 
 def wait_for_model(lab: Lab, labelled: int) -> dict[str, object]:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 90
     while time.monotonic() < end:
         status = lab.get("/api/status").json()
         if status["model"] and status["model"]["labelled"] == labelled and not status["training"]:
@@ -294,13 +294,13 @@ def test_labelling_continues_during_training(lab: Lab, monkeypatch: pytest.Monke
 
     def slow() -> object:
         begun.set()
-        assert go_on.wait(20)
+        assert go_on.wait(90)
         return retrain()
 
     monkeypatch.setattr(lab.session, "retrain", slow)
     label_all(lab, [0, 1])
     lab.post("/api/retrain", {}).json()
-    assert begun.wait(20)
+    assert begun.wait(90)
     label_all(lab, [2, 3])
     assert lab.get("/api/status").json()["training"] is True
     assert len(lab.labels()) == 4

@@ -37,7 +37,7 @@ def shop(tmp_path: Path, open_lab: Callable[..., Lab]) -> Lab:
 
 def listed(lab: Lab, name: str, n: int = 60) -> Any:
     """Return a list, waiting until the checks are done."""
-    for _ in range(600):
+    for _ in range(1800):
         answer = lab.get(f"/api/checked?list={name}&n={n}")
         if answer.status != 202:
             return answer.json()
@@ -103,7 +103,7 @@ def test_a_failed_check_is_reported_and_repeated(
         raise SelectionError("there are too many.")
 
     monkeypatch.setattr("embedpipe.server.background.check", refuse)
-    for _ in range(600):
+    for _ in range(1800):
         answer = shop.get("/api/checked?list=copies")
         if answer.status != 202:
             break
@@ -128,7 +128,7 @@ def test_a_server_ends_during_the_checks(shop: Lab, monkeypatch: pytest.MonkeyPa
     assert shop.get("/api/checked?list=copies").status == 202
     shop.post("/api/label", {"rows": [0], "label": "hat"}).json()  # labelling goes on
     shop.server.stop()
-    for _ in range(200):
+    for _ in range(4500):
         if ended:
             break
         time.sleep(0.02)

@@ -36,7 +36,7 @@ def points_in(answer: Response) -> NDArray[np.uint16]:
 
 
 def wait_for_points(lab: Lab) -> Response:
-    end = time.monotonic() + 90
+    end = time.monotonic() + 180
     while (answer := lab.get(ASKED)).status == 202:
         assert time.monotonic() < end, answer.body
         time.sleep(0.05)
@@ -257,7 +257,7 @@ def test_the_process_ends_when_its_input_is_closed(tmp_path: Path) -> None:
         left.write_bytes(b"half")
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=90) == 1
     assert not left.exists()
 
 
@@ -313,7 +313,7 @@ def test_the_layout_is_chosen_by_keyboard(
     assert (tab.page.evaluate(picture), tab.page.evaluate(box)) == before
     tab.press("Shift+S", "Shift+M")
     tab.page.wait_for_function(
-        "() => document.querySelector('.working').textContent === ''", timeout=90_000
+        "() => document.querySelector('.working').textContent === ''", timeout=180_000
     )
     after = tab.page.evaluate(picture)
     assert after != before[0]

@@ -94,7 +94,6 @@ def test_zoom_by_buttons_and_keys(lab: Lab, tab_on: Callable[..., Tab]) -> None:
 
     def selected() -> int:
         tab.press("Space")
-        tab.page.wait_for_timeout(150)
         text = tab.text(".map-view .note")
         tab.press("Escape")
         tab.wait(READY)

@@ -100,7 +100,7 @@ def served_by_command(folder: str, cwd: Path) -> Iterator[str]:
         assert process.stdout is not None
         yield json.loads(process.stdout.readline())["url"]
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=90) == 0
 
 
 def test_labelling_continues_in_two_tabs_after_the_folder_was_moved(

@@ -18,6 +18,7 @@ if find_spec("s3fs") is None or find_spec("moto") is None:
     collect_ignore = [
         "test_cli_addresses.py",
         "test_object_path.py",
+        "test_ray_on_s3.py",
         "test_sources.py",
         "test_two_machines.py",
         "test_workspace_on_s3.py",

@@ -18,6 +18,7 @@ from embedpipe import _storage
 from embedpipe._workspace import Workspace
 from embedpipe.datasets import Dataset, fetched, load_dataset
 from embedpipe.datasets import web as web_files
+from embedpipe.datasets.streaming import stream_ids
 from embedpipe.errors import DatasetError
 from tests.object_store import Faults, S3Server
 
@@ -56,6 +57,16 @@ def test_a_folder_has_the_items_of_the_same_folder_on_disk(
     assert there.source.location == f"s3://{bucket}/photos"
     assert digests(there) == digests(here) == digests(pickle.loads(pickle.dumps(there)))
     assert there.name == load_dataset(f"s3://{bucket}/photos").name != here.name
+
+
+def test_names_with_empty_parts_are_found_by_both_listings(s3: S3Server, bucket: str) -> None:
+    for name in ("a.jpg", "b/c.jpg", "b//d.jpg", "/e.jpg", "b///.f/g.jpg", "b///h.jpg", "i//"):
+        s3.client.put_object(Bucket=bucket, Key=f"photos/{name}", Body=name.encode())
+    url = f"s3://{bucket}/photos"
+    there = load_dataset(url)
+    ids = [item.id for item in there.items]
+    assert ids == sorted(stream_ids(url)) == ["/e.jpg", "a.jpg", "b///h.jpg", "b//d.jpg", "b/c.jpg"]
+    assert dict(there.source.read(ids)) == {each: each.encode() for each in ids}
 
 
 def test_an_unchanged_folder_is_not_read_again(

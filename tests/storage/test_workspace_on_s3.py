@@ -103,7 +103,7 @@ def kill_and_repeat(
     s3: S3Server, images: str, workspace: str, local: Embeddings, rng: random.Random
 ) -> int:
     """Kill a program at a random instant, and finish its work; return the rows that it wrote."""
-    with s3.failing(Faults(late=1.0, seconds=0.05)):
+    with s3.serving_a_program(), s3.failing(Faults(late=1.0, seconds=0.05)):
         command = [sys.executable, str(PROGRAM), images, workspace]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
@@ -115,7 +115,6 @@ def kill_and_repeat(
         process.kill()
         process.wait()
         process.stdout.close()
-    time.sleep(0.1)  # a request that the server has received completely ends
     store = Store(Workspace(workspace), local.spec)
     written = len(store.content_ids())
     assert verify(Workspace(workspace)) == []

@@ -63,12 +63,12 @@ def wandb_records(data):
 
 def ended_wandb_records(path):
     """Return the records with the last one: the service writes after the end of a run."""
-    for _ in range(300):
+    for _ in range(900):
         records = list(wandb_records(path.read_bytes()))
         if any(record.WhichOneof("record_type") == "exit" for record in records):
             return records
         time.sleep(0.1)
-    raise AssertionError(f"{path} has no end after 30 seconds")
+    raise AssertionError(f"{path} has no end after 90 seconds")
 
 
 def read_wandb(folder, run_id):

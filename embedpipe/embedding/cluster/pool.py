@@ -29,7 +29,10 @@ SMALLEST = 64
 """Minimum images of a shard, if there are as many; larger shards have a multiple of it."""
 
 MAX_STARTS = 3
-"""Number of workers that may end in a row before they have loaded the backbone."""
+"""Number of workers that may end in a row before they have loaded the backbone.
+
+This number for each worker may end in a row between two shards.
+"""
 
 START_SECONDS = 600.0
 """Seconds for a first worker to be ready, from the begin of a run and from the latest start."""
@@ -68,6 +71,8 @@ class _Worker:
 
     actor: Any
     shard: Shard | None = None
+    begun: Any = None
+    """Reference to the reply of the actor before it begins the shard."""
     is_checked: bool = False
 
 
@@ -90,7 +95,7 @@ class ShardPool:
         self._busy: dict[Any, _Worker] = {}
         self._idle: list[_Worker] = []
         self._again: deque[Shard] = deque()
-        self._lost_starts = 0
+        self._lost_starts = self._lost_idle = 0
         self._images_per_second = 0.0
         self.ready_at = 0.0
         """Time at which a first worker was ready; 0 before."""
@@ -147,7 +152,8 @@ class ShardPool:
 
     def _give(self, shard: Shard) -> None:
         worker = self._idle.pop()
-        worker.shard = shard
+        # An actor works on its calls in order: without this reply, it ended before the shard.
+        worker.shard, worker.begun = shard, worker.actor.begin.remote()
         if shard.only_hash:
             reference = worker.actor.hash.remote(list(shard.wanted))
         else:
@@ -194,12 +200,23 @@ class ShardPool:
         if worker.shard is None:
             self._lost_starts += 1
             if self._lost_starts >= MAX_STARTS:
-                raise RunError(
-                    f"{MAX_STARTS} Ray workers ended while they were starting "
-                    f"({first_line(error)}). If memory ran out, use fewer --workers."
-                ) from error
+                raise _too_many(MAX_STARTS, "while they were starting", error)
+        elif not self._has_begun(worker):
+            self._lost_idle += 1
+            if self._lost_idle >= MAX_STARTS * self._slots.workers:
+                raise _too_many(self._lost_idle, "while they waited for images", error)
+            self._again.append(worker.shard)
+            worker.shard = None
         self._start()
         return None if worker.shard is None else self._split(worker.shard)
+
+    def _has_begun(self, worker: _Worker) -> bool:
+        """Return whether a lost worker had begun its shard."""
+        try:
+            self._ray.get(worker.begun)
+        except self._ray.exceptions.RayError:
+            return False
+        return True
 
     def _split(self, shard: Shard) -> tuple[int, FillResult] | None:
         """Put a shard back, or its halves; return the failure of an image that ends workers."""
@@ -216,7 +233,7 @@ class ShardPool:
         return None
 
     def _finish(self, worker: _Worker, shard: Shard, result: FillResult) -> tuple[int, FillResult]:
-        worker.shard = None
+        worker.shard, self._lost_idle = None, 0
         self._idle.append(worker)
         if shard.only_hash and self._job.store is not None:
             (digest,) = result.digests.values()
@@ -234,3 +251,13 @@ class ShardPool:
         failure = Failure(item_id, digest, "decode", ENDED.format("decoded or encoded"))
         self._job.store.add_failures([failure], versions())
         return 1, FillResult(0, {item_id: failure}, 0.0, digests=digests)
+
+
+def _too_many(count: int, when: str, error: Exception) -> RunError:
+    """Return the error for workers that ended one after the other."""
+    found = RunError(
+        f"{count} Ray workers ended {when} ({first_line(error)}). If memory ran out, use fewer "
+        "--workers."
+    )
+    found.__cause__ = error
+    return found

@@ -61,6 +61,9 @@ class ShardWorker:
         self._known = known
         self._filler = Filler(job.store, job.backbone, job.preprocess, job.runtime)
 
+    def begin(self) -> None:
+        """Return: the worker is about to begin a shard."""
+
     def embed(self, wanted: Mapping[str, bytes | None]) -> FillResult:
         """Embed a shard, and add the vectors to the store."""
         return self._filler.fill(self._job.source, wanted, is_known=self._is_known)
