@@ -30,7 +30,8 @@ import embedpipe as ep
 from embedpipe._workspace import Workspace
 from embedpipe.active import Problem
 from embedpipe.backbones import Backbone, Preprocess, get_backbone
-from embedpipe.backbones.networks import EfficientNetLite0, NetworkBackbone
+from embedpipe.backbones.networks import NetworkBackbone
+from embedpipe.backbones.packaged import EfficientNetLite0
 from embedpipe.datasets import Dataset, Item, corrupted
 from embedpipe.datasets.source import FolderSource
 

@@ -171,7 +171,8 @@ class EmbedOptions:
 
     backbone: str | Any = option(
         "efficientnet_lite0",
-        "A registered name, timm:NAME[@revision], torchvision:NAME or imported:NAME",
+        "A name from `embedpipe list backbones`, or timm:NAME, openclip:NAME, torchvision:NAME, "
+        "onnx:FILE or imported:NAME",
     )  # or a `Backbone`
     vectors: str | Path | Any = option(
         None,
@@ -179,7 +180,15 @@ class EmbedOptions:
         ".parquet, Lightly's .csv or .lance. The file is imported once",
     )
     weights: str | Path | None = option(
-        None, "Weights of a timm or torchvision backbone: .safetensors or .pth"
+        None, "Weights of a timm, open_clip or torchvision backbone: .safetensors or .pth"
+    )
+    image_size: int | None = option(
+        None, "Height and width of the images in pixels [default: of the backbone]", min=1
+    )
+    pooling: str | None = option(
+        None,
+        "cls (class token), mean (of the patches) or cls+mean, for transformers [default: of the "
+        "backbone]",
     )
     precision: str = option(
         "auto",

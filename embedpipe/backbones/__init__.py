@@ -1,4 +1,4 @@
-"""Frozen encoders (bundled, timm, torchvision) and the runtimes that execute them.
+"""Frozen encoders (bundled, timm, torchvision, open_clip) and the runtimes that execute them.
 
 `get_backbone` returns a backbone by its name. To add a name, register a subclass of `Backbone`
 with its preprocessing, the length of its vectors, a digest of its weights, and `encode`::
@@ -28,17 +28,20 @@ runtimes. Your own weights for a timm architecture need no code:
 """
 
 from .backbone import Backbone, Encoder, ToyBackbone
-from .networks import digest_of_file, digest_of_weights
+from .cards import CARDS, BackboneCard
 from .preprocess import Decoded, DecodeError, Preprocess, decode, decode_image
 from .registry import DEFAULT_BACKBONE, backbones, get_backbone
 from .runtimes import RUNTIMES, resolve_precision, resolve_runtime
+from .weights import digest_of_file, digest_of_weights
 
 register = backbones.register
 
 __all__ = [
+    "CARDS",
     "DEFAULT_BACKBONE",
     "RUNTIMES",
     "Backbone",
+    "BackboneCard",
     "DecodeError",
     "Decoded",
     "Encoder",

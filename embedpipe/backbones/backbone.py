@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -57,6 +58,8 @@ class Backbone(ABC):
         Length of a vector.
     weights_sha256
         SHA-256 of the weights, in hexadecimal; see `digest_of_file` and `digest_of_weights`.
+    precisions
+        Possible precisions.
     """
 
     name: str = ""
@@ -64,6 +67,7 @@ class Backbone(ABC):
     pooling: str = "model"
     dim: int
     weights_sha256: str
+    precisions: Sequence[str] = ("fp32", "bf16")
 
     @property
     @abstractmethod
@@ -95,7 +99,7 @@ class Backbone(ABC):
         precision
             ``"fp32"`` or ``"bf16"``.
         runtime
-            ``"auto"``, ``"torch"``, ``"torch-compile"`` or ``"openvino"``.
+            ``"auto"``, ``"torch"``, ``"torch-compile"``, ``"openvino"`` or ``"onnxruntime"``.
         batch_size
             Maximum number of images in one call of `encode`.
 

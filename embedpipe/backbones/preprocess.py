@@ -13,7 +13,7 @@ from .._pixels import COLOUR_RULE, DecodeError, Picture, decoded
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["DecodeError", "Decoded", "Preprocess", "decode", "decode_image"]
+__all__ = ["DecodeError", "Decoded", "Preprocess", "decode", "decode_image", "three"]
 
 
 LARGEST = 50_000_000
@@ -70,12 +70,13 @@ class Preprocess:
             size=(height, width),
             resize=scaled[0] if keep_ratio else scaled,
             interpolation=config["interpolation"],
-            mean=_three(config["mean"]),
-            std=_three(config["std"]),
+            mean=three(config["mean"]),
+            std=three(config["std"]),
         )
 
 
-def _three(values: Any) -> tuple[float, float, float]:
+def three(values: Any) -> tuple[float, float, float]:
+    """Return three numbers, one for each channel."""
     first, second, third = (float(value) for value in values)
     return first, second, third
 

