@@ -17,7 +17,7 @@ from ..index.vectors import Matrix, block_rows, row_blocks, take_rows
 from .arrays import uniform_of_rows
 
 if TYPE_CHECKING:
-    from ..heads import HeldOutPredictions, UnlabelledRows
+    from ..heads import HeldOutPredictions, UnlabelledRows, ZeroShotPrior
 
 __all__ = [
     "Batch",
@@ -56,7 +56,7 @@ class Trainer:
 
     `candidates` are the rows that can be labelled, ascending. `classes` are all possible labels,
     for heads that need them in the first `partial_fit`. `buffer_size` is the size of the replay
-    buffer in training mode ``replay``.
+    buffer in training mode ``replay``. `prior` is for heads that use the vectors of class names.
     """
 
     def __init__(
@@ -68,9 +68,10 @@ class Trainer:
         *,
         seed: int = 0,
         buffer_size: int = 0,
+        prior: ZeroShotPrior | None = None,
     ) -> None:
         self.head, self.matrix, self.candidates, self.classes = head, matrix, candidates, classes
-        self.seed, self.buffer_size = seed, buffer_size
+        self.seed, self.buffer_size, self.prior = seed, buffer_size, prior
 
     def fresh(self, **parameters: Any) -> Any:
         """Return an unfitted copy of the head, with the given parameters changed."""
@@ -81,6 +82,8 @@ class Trainer:
     def fit(self, head: Any, batch: Batch) -> Any:
         """Fit `head` to labelled rows; a semi-supervised head also receives unlabelled rows."""
         options = self._unlabelled_option(head, batch)
+        if self.prior is not None and getattr(head, "uses_prior", False):
+            options["prior"] = self.prior
         return head.fit(self.matrix[batch.rows], batch.labels, **options)
 
     def partial_fit(self, head: Any, batch: Batch, **options: Any) -> Any:

@@ -8,9 +8,11 @@ from .options import LoopOptions
 from .oracle import Oracle, OracleOptions, SimulatedOracle
 from .problem import Problem, ProblemIdentity
 from .records import RoundRecord, RunFolder, area_under_budget_curve
+from .search import SearchResult, search
 from .selection import Group, groups, select
 from .target import Target
 from .train_predict import Accuracy, Prediction, Trained, check_spec, predict, train, train_head
+from .words import text_vectors, zero_shot_prior
 
 __all__ = [
     "MODES",
@@ -27,6 +29,7 @@ __all__ = [
     "ProblemIdentity",
     "RoundRecord",
     "RunFolder",
+    "SearchResult",
     "SimulatedOracle",
     "Target",
     "Trained",
@@ -34,9 +37,12 @@ __all__ = [
     "check_spec",
     "groups",
     "predict",
+    "search",
     "select",
+    "text_vectors",
     "train",
     "train_head",
+    "zero_shot_prior",
 ]
 
 __getattr__ = old_names(__name__, {"Labelling": "embedpipe._options:OracleOptions"})

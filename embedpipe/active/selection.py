@@ -53,6 +53,7 @@ def select(
     examples: ArrayLike | None = None,
     metadata: Mapping[str, ArrayLike] | None = None,
     target: Embeddings | Target | ArrayLike | str | None = None,
+    texts: Mapping[str, ArrayLike] | None = None,
     executor: str = "local",
     address: str | None = None,
 ) -> Selection:
@@ -91,6 +92,8 @@ def select(
         Unlabelled items from where the classifier will be used: embeddings of a dataset, (t, d)
         vectors, or the name of a split of the same dataset. The picks represent these items instead
         of the candidates. Strategies that do not use a target raise an error.
+    texts
+        Vectors of texts by text, for strategies that search by words; see `text_vectors`.
     executor
         ``"local"``, or ``"ray"``: workers on a Ray cluster compute on parts of the rows. The picks
         are the same. The embeddings must be those of a dataset or a `ShardedMatrix`, and every
@@ -131,6 +134,7 @@ def select(
             examples=examples,
             metadata=metadata,
             target=target,
+            texts=texts,
             matrix=matrix,
         )
         return chooser.select(pool, n, np.random.default_rng(seed))
@@ -169,6 +173,7 @@ def pool_of(
     examples: ArrayLike | None = None,
     metadata: Mapping[str, ArrayLike] | None = None,
     target: Embeddings | Target | ArrayLike | str | None = None,
+    texts: Mapping[str, ArrayLike] | None = None,
     matrix: Matrix | None = None,
 ) -> Pool:
     """Return the pool from which `select` picks with these arguments.
@@ -203,6 +208,7 @@ def pool_of(
         examples=_vectors(embeddings, examples),
         metadata=metadata,
         target=None if target is None else Target.of(target, embeddings).vectors,
+        texts=texts,
     )
     return pool
 

@@ -16,7 +16,7 @@ from ..cache import Spec
 from ..embedding import Embeddings, EmbedOptions
 from ..embedding.embed import backbone_of, spec_of
 from ..errors import LabelError, UsageError
-from ..heads import load_head, save_head
+from ..heads import ZeroShotPrior, load_head, save_head
 from .expected import ExpectedAccuracy, expected_of_candidates
 from .selection import rows_of_labels
 
@@ -115,6 +115,7 @@ def train(
     head: Any = "auto",
     seed: int = 0,
     output: str | Path | None = None,
+    prior: ZeroShotPrior | None = None,
 ) -> tuple[Any, float | None]:
     """Return a head fitted to labels, and its accuracy, which is None without test images.
 
@@ -130,13 +131,15 @@ def train(
         Seed of a head without its own ``seed`` or ``random_state``.
     output
         File to save the head to; by default the head is not saved.
+    prior
+        Vectors of class names, for heads that use them, such as `AutoHead`; see `zero_shot_prior`.
 
     Raises
     ------
     LabelError
         If there are no labels, or a label's id is not in the dataset.
     """
-    trained = train_head(embeddings, labels, head=head, seed=seed, output=output)
+    trained = train_head(embeddings, labels, head=head, seed=seed, output=output, prior=prior)
     return trained.head, trained.accuracy.value
 
 
@@ -147,6 +150,7 @@ def train_head(
     head: Any = "auto",
     seed: int = 0,
     output: str | Path | None = None,
+    prior: ZeroShotPrior | None = None,
 ) -> Trained:
     """Return a head fitted as in `train`, with its `Accuracy` and its expected accuracy."""
     if not labels:
@@ -157,7 +161,7 @@ def train_head(
             "none of the labelled images could be read, so the model cannot be trained."
         )
     batch = Batch(rows, known)
-    fitted = _fitted(embeddings, run_head(head, seed), batch, seed)
+    fitted = _fitted(embeddings, run_head(head, seed), batch, seed, prior)
     trained_on = {embeddings.content_ids[row] for row in rows}
     if output is not None:
         metadata = {
@@ -182,28 +186,34 @@ def train_head(
     return Trained(fitted, accuracy, expected)
 
 
-def _fitted(embeddings: Embeddings, head: Any, batch: Batch, seed: int) -> Any:
+def _fitted(
+    embeddings: Embeddings, head: Any, batch: Batch, seed: int, prior: ZeroShotPrior | None
+) -> Any:
     """Fit `head`; a semi-supervised head also receives the rows outside the test split."""
-    if not getattr(head, "uses_unlabelled", False):
-        return head.fit(embeddings.matrix[batch.rows], batch.labels)
     splits = np.array([item.split or "" for item in embeddings.items])
     pool = np.flatnonzero(~np.isin(splits, ["test", "validation"]))
-    return Trainer(head, embeddings.matrix, pool, batch.labels[:0], seed=seed).fit(head, batch)
+    trainer = Trainer(head, embeddings.matrix, pool, batch.labels[:0], seed=seed, prior=prior)
+    return trainer.fit(head, batch)
 
 
-def predict(embeddings: Embeddings, model: str | Path) -> Prediction:
-    """Predict every item of a dataset with a head that `train` saved to a file.
+def predict(embeddings: Embeddings, model: str | Path | ZeroShotPrior) -> Prediction:
+    """Predict every item of a dataset with a head that `train` saved, or from class names.
+
+    `model` is the file of the head, or the vectors of class names from `zero_shot_prior`.
 
     Raises
     ------
     UsageError
         If the head was trained with another backbone, preprocessing or precision.
     """
-    head, metadata = load_head(model)
-    _check_spec(model, metadata, embeddings.spec)
+    if isinstance(model, ZeroShotPrior):
+        head, trained_on = model.head(), set[bytes]()
+    else:
+        head, metadata = load_head(model)
+        _check_spec(model, metadata, embeddings.spec)
+        trained_on = {bytes.fromhex(text) for text in metadata["trained_on"]}
     probabilities = head.predict_proba(embeddings.matrix)  # (n, C)
     labels = head.classes_[np.argmax(probabilities, axis=1)]  # (n,)
-    trained_on = {bytes.fromhex(text) for text in metadata["trained_on"]}
     accuracy = _accuracy(embeddings, head.classes_, trained_on, lambda rows: labels[rows])
     return Prediction(
         ids=tuple(item.id for item in embeddings.items),

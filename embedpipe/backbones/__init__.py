@@ -32,6 +32,7 @@ from .cards import CARDS, BackboneCard
 from .preprocess import Decoded, DecodeError, Preprocess, decode, decode_image
 from .registry import DEFAULT_BACKBONE, backbones, get_backbone
 from .runtimes import RUNTIMES, resolve_precision, resolve_runtime
+from .text_tower import TextTower
 from .weights import digest_of_file, digest_of_weights
 
 register = backbones.register
@@ -46,6 +47,7 @@ __all__ = [
     "Decoded",
     "Encoder",
     "Preprocess",
+    "TextTower",
     "ToyBackbone",
     "backbones",
     "decode",

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import BackboneError
 from .preprocess import Preprocess
+from .text_tower import TextTower
 
 __all__ = ["Backbone", "Encoder", "ToyBackbone"]
 
@@ -84,6 +85,13 @@ class Backbone(ABC):
             "dim": self.dim,
             "weights_sha256": self.weights_sha256,
         }
+
+    def text_tower(self) -> TextTower | None:
+        """Return the encoder of texts whose vectors are comparable with those of images, or None.
+
+        Its weights are loaded when they are used.
+        """
+        return None
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
         """Return the embeddings of a batch; see `Encoder.encode`."""

@@ -16,6 +16,7 @@ from ..errors import BackboneError, UnknownNameError, UsageError
 from .hub import hub_file
 from .networks import NetworkBackbone
 from .preprocess import Preprocess, three
+from .text_tower import OpenClipText
 from .timm_models import check_patches, resize_network
 
 if TYPE_CHECKING:
@@ -107,6 +108,10 @@ class OpenClipBackbone(NetworkBackbone):
     def tokenizer_name(self) -> str:
         """The name for ``open_clip.get_tokenizer``."""
         return self._source.name
+
+    def text_tower(self) -> OpenClipText:
+        """Return the text tower of the model."""
+        return OpenClipText(self)
 
     @property
     def identity(self) -> dict[str, Any]:

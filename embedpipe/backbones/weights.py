@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,13 @@ from ..errors import BackboneError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["digest_of_file", "digest_of_weights", "load_weights", "read_weights"]
+__all__ = [
+    "digest_of_file",
+    "digest_of_tensors",
+    "digest_of_weights",
+    "load_weights",
+    "read_weights",
+]
 
 
 def digest_of_file(path: Path) -> str:
@@ -22,10 +29,15 @@ def digest_of_file(path: Path) -> str:
 
 def digest_of_weights(module: torch.nn.Module) -> str:
     """Return the SHA-256 of the names, shapes, dtypes and values of a module's weights."""
+    return digest_of_tensors(module.state_dict())
+
+
+def digest_of_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return the SHA-256 of the names, shapes, dtypes and values of tensors."""
     import torch
 
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         plain = tensor.detach().cpu().contiguous()
         digest.update(f"{name} {tuple(plain.shape)} {plain.dtype}\n".encode())
         digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())

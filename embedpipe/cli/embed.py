@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from ..active import Group
     from ..embedding import Embeddings, EmbedReport
-    from ..strategies import Selection
+    from ..strategies import Selection, Strategy
 
 __all__ = ["embed", "select"]
 
@@ -197,6 +197,7 @@ def select(
     """
     from ..active import groups as groups_of
     from ..active import select as choose
+    from ..active import text_vectors
     from ..heads import get_head
     from ..index import check_kind
     from ..labels import table_format
@@ -209,8 +210,7 @@ def select(
     check_kind(index)
     check_executor(executor)
     embed_options = replace(embed_options, executor=executor, address=address)
-    if target is not None:
-        chooser.check_target()
+    _check_strategy(chooser, target, embed_options)
     if output is not None:
         table_format(output, UsageError)
         _check_output(output)
@@ -241,6 +241,7 @@ def select(
         target=used_in,
         executor=executor,
         address=address,
+        texts=text_vectors(embeddings, chooser.texts, workspace=session.workspace),
     )
     seconds = time.monotonic() - started
     similar = []
@@ -277,6 +278,16 @@ def select(
         result["report"] = str(write_selection(report, page))
     lines = [printable(pick["id"]) for pick in picks]
     session.finish(result, "\n".join([*lines, *([f"report: {report}"] if report else [])]))
+
+
+def _check_strategy(chooser: Strategy, target: str | None, embed_options: Embed) -> None:
+    """Refuse a strategy that does not use the target, or whose texts cannot be encoded."""
+    from ..embedding.texts import check_text_tower
+
+    if target is not None:
+        chooser.check_target()
+    if chooser.texts:
+        check_text_tower(embed_options)
 
 
 def _picks(

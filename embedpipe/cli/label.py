@@ -14,6 +14,7 @@ import typer
 
 from .._options import DatasetOptions
 from ..errors import RunError, UsageError
+from .class_names import ClassNames, prior_of, read_class_names
 from .label_finding import recorded_workspaces, remember
 from .label_log import login_name
 from .options import DatasetWithLabels, EmbedArguments, Head, TargetName
@@ -48,6 +49,7 @@ def label(
     ] = "auto",
     initial: Annotated[str, typer.Option(help="Strategy of the first batch")] = "auto",
     target: TargetName = None,
+    classes: ClassNames = None,
     head: Head = "auto",
     seed: Annotated[int, typer.Option(help="Random seed", min=0)] = 0,
     who: Annotated[
@@ -71,6 +73,9 @@ def label(
 
     Embeds new images, then opens the page, prints its address with its token, and serves the page
     until Ctrl-C. Labels are stored in labels.sqlite in the workspace at once.
+
+    With --classes, the page suggests these classes before the first label. This needs a backbone
+    with a text tower, such as clip_b32.
     """
     from ..heads import get_head
     from ..labelling import LabellingSession
@@ -86,6 +91,7 @@ def label(
     if target is not None:
         first.check_target()
         chosen.check_target()
+    names = read_class_names(classes, embed_options)
     embeddings = session.embed(_load(session, data), embed_options)
     used_in = target_of(session, embeddings, target, embed_options)
     folder = session.workspace.dataset_folder(embeddings.dataset.name)
@@ -94,6 +100,7 @@ def label(
         labelling = LabellingSession(
             embeddings,
             log,
+            prior=prior_of(session, embeddings, names),
             strategy=strategy,
             initial=initial,
             head=head,
@@ -101,6 +108,9 @@ def label(
             who=who or login_name(),
             target=used_in,
         )
+        for name in names:
+            if name not in labelling.classes():
+                labelling.add_class(name)
         server = LabellingServer(labelling, session.workspace, port=port)
         with (
             contextlib.suppress(KeyboardInterrupt),  # Ctrl-C is the normal end

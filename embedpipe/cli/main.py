@@ -19,7 +19,20 @@ import typer.core
 from .._scripts import INTERRUPTED, WRONG_USAGE, interrupt_on_signals
 from .._versions import own_version
 from ..errors import UnknownNameError
-from . import cache, check, compare, embed, label, labels, replay, report, run, train, vectors
+from . import (
+    cache,
+    check,
+    compare,
+    embed,
+    label,
+    labels,
+    replay,
+    report,
+    run,
+    search,
+    train,
+    vectors,
+)
 from .output import Output, print_error, wants_json
 from .session import Session, add_command
 
@@ -140,6 +153,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "embed": embed.embed,
     "import-vectors": vectors.import_vectors,
     "select": embed.select,
+    "search": search.search,
     "train": train.train,
     "predict": train.predict,
     "annotate": label.annotate,

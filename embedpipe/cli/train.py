@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 from .._options import DatasetOptions
 from .._text import printable
 from ..errors import UsageError
+from .class_names import ClassNames, prior_of, read_class_names
 from .label_log import GivenLabels, with_corrections
 from .options import DatasetWithLabels, Embed, EmbedArguments, Head, Images, LabelSource
 from .session import Session
@@ -44,6 +46,7 @@ def train(
     output: Annotated[Path, typer.Option(help="File for the trained model", show_default=False)],
     embed_options: EmbedArguments,
     labels: LabelSource,
+    classes: ClassNames = None,
     head: Head = "auto",
     seed: Annotated[int, typer.Option(help="Random seed", min=0)] = 0,
 ) -> None:
@@ -64,6 +67,7 @@ def train(
     from ..heads import get_head
 
     get_head(head)  # an unknown name is an error before the embedding
+    names = read_class_names(classes, embed_options)
     given = GivenLabels(session, labels)
     dataset = session.load(data, uses_classes=True)
     given.check_log(dataset)
@@ -71,7 +75,12 @@ def train(
     known = given.for_training(embeddings)
     started = time.monotonic()
     trained = train_head(
-        with_corrections(session, embeddings), known.labels, head=head, seed=seed, output=output
+        with_corrections(session, embeddings),
+        known.labels,
+        head=head,
+        seed=seed,
+        output=output,
+        prior=prior_of(session, embeddings, names),
     )
     fitted, accuracy, expected = trained.head, trained.accuracy, trained.expected
     seconds = time.monotonic() - started
@@ -101,8 +110,11 @@ def train(
 def predict(
     session: Session,
     data: Images,
-    model: Annotated[Path, typer.Option(help="Model file written by `train`", show_default=False)],
     embed_options: EmbedArguments,
+    model: Annotated[
+        Path | None, typer.Option(help="Model file written by `train`", show_default=False)
+    ] = None,
+    classes: ClassNames = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -119,6 +131,9 @@ def predict(
 
     Writes path, label, confidence and the probability of each class. Without --output, prints
     path, label and confidence.
+
+    With --classes instead of --model, the classes are predicted from their names, without any
+    label (zero-shot). This needs a backbone with a text tower, such as clip_b32.
     """
     from ..labels import table_format
 
@@ -126,7 +141,15 @@ def predict(
         table_format(output, UsageError)
     if sort not in ORDERS:
         raise UsageError(f"--sort {sort}: give {' or '.join(ORDERS)}.")
-    embeddings, prediction = predicted_by(session, data, model, embed_options, uses_classes=True)
+    names = read_class_names(classes, embed_options)
+    if (model is None) == (not names):
+        raise UsageError("give either --model FILE or --classes NAME,NAME.")
+    if model is not None:
+        embeddings, prediction = predicted_by(
+            session, data, model, embed_options, uses_classes=True
+        )
+    else:
+        embeddings, prediction = _from_names(session, data, names, embed_options)
     rows = _shown_rows(prediction, min_confidence, sort)
     left_out = len(prediction.ids) - len(rows)
     result: dict[str, Any] = {
@@ -136,6 +159,7 @@ def predict(
         "output": None if output is None else str(output),
         "judged": prediction.judged,
         "accuracy_note": prediction.note,
+        "zero_shot": model is None,
     }
     below = format_left_out(left_out, min_confidence)
     if output is None:
@@ -148,7 +172,7 @@ def predict(
         ]
         session.finish(result, "\n".join(lines))
         return
-    _write(output, prediction, rows)
+    _write(output, prediction, rows, zero_shot=model is None)
     accuracy = _accuracy_text(prediction.accuracy, prediction.note)
     text = ", ".join(filter(None, [f"{len(rows)} items", below, accuracy]))
     session.finish(result, f"{printable(str(output))}: {text}")
@@ -177,6 +201,18 @@ def predicted_by(
     embed_options = replace(embed_options, precision=check_spec(model, embed_options).precision)
     embeddings = session.embed(data, embed_options, uses_classes=uses_classes)
     return embeddings, predict_items(with_corrections(session, embeddings), model)
+
+
+def _from_names(
+    session: Session, data: DatasetOptions, names: Sequence[str], embed_options: Embed
+) -> tuple[Embeddings, Prediction]:
+    """Embed a dataset, and predict its images from the names of classes."""
+    from ..active import predict as predict_items
+
+    embeddings = session.embed(data, embed_options, uses_classes=True)
+    prior = prior_of(session, embeddings, names)
+    assert prior is not None
+    return embeddings, predict_items(with_corrections(session, embeddings), prior)
 
 
 def _shown_rows(
@@ -211,7 +247,9 @@ def _accuracy_text(accuracy: float | None, note: str) -> str:
     return f"no accuracy: {note}" if accuracy is None else f"accuracy {accuracy:.4f} {note}"
 
 
-def _write(output: Path, prediction: Prediction, rows: NDArray[np.int64]) -> None:
+def _write(
+    output: Path, prediction: Prediction, rows: NDArray[np.int64], *, zero_shot: bool
+) -> None:
     from ..labels import write_table
 
     columns: dict[str, Any] = {
@@ -221,4 +259,6 @@ def _write(output: Path, prediction: Prediction, rows: NDArray[np.int64]) -> Non
     }
     for column, name in enumerate(prediction.classes):
         columns[f"probability_{name}"] = prediction.probabilities[rows, column]
+    if zero_shot:
+        columns["source"] = ["zero-shot"] * len(rows)
     write_table(columns, output)

@@ -10,6 +10,7 @@ from ._sgd import Training as Training
 from ._sgd import UpdateRule as UpdateRule
 from ._arrays import softmax as softmax
 from ._sgd import log_loss_gradient as log_loss_gradient
+from ._zero_shot import ZeroShotPrior as ZeroShotPrior
 from .auto import AutoHead as AutoHead
 from .fecam import FeCAMHead as FeCAMHead
 from .files import load_head as load_head

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._threads import map_blocks, one_blas_thread
 from ..errors import LabelError
-from ._arrays import NEVER_SCORED, Codes, Float32, Float64, check_finite, row_norms, softmax
-from ._held_out import fit_temperature, temperature_for_confidence
+from ._arrays import Codes, Float32, Float64, check_finite, row_norms, softmax
+from ._label_logits import HeldOutLogits, LabelLogits
 from ._labelled import Labelled, scaled
-
-if TYPE_CHECKING:
-    from ._logistic.strength import FoldModels
-    from .logistic import LogisticHead
 
 MAX_ROWS = 2048
 """Maximum unlabelled rows of a head."""
@@ -39,13 +35,6 @@ STEPS = 5
 
 SHRINKAGE = 0.1
 """Weight of the covariance of all rows in the covariance of the rows around their class means."""
-
-PRIOR_ROWS = 5.0
-"""Weight, in rows, of a prior for temperature 1."""
-
-DEFAULT_TEMPERATURE = 5.0
-"""Temperature without held-out rows, measured with 40 to 220 labels of digits, clothing and
-CIFAR-10."""
 
 BLOCK_ROWS = 1024
 """Rows in one product."""
@@ -290,41 +279,9 @@ def _precise(means: Float64, shares: Float64) -> Float64:
     return np.asarray(means + (1.0 - SHRINKAGE) * inside @ scaled_means)
 
 
-@dataclass(frozen=True)
-class HeldOutLogits:
-    """Logits of held-out labelled rows, without a temperature."""
-
-    strength: float
-    logits: Float64
-    """(s, K)."""
-    codes: Codes
-    weights: Float64
-    """(s,)."""
-
-    @cached_property
-    def right(self) -> int:
-        """Number of right predictions."""
-        return int((self.logits.argmax(axis=1) == self.codes).sum())
-
-    def temperature(self) -> float:
-        """Return the temperature with the least log-loss, and a cap on the mean confidence.
-
-        The mean confidence in the n rows is at most (right + 1) / (n + 2).
-        """
-        if not len(self.codes):
-            return DEFAULT_TEMPERATURE
-        best = fit_temperature(self.logits, self.codes, self.weights, prior_rows=PRIOR_ROWS)
-        cap = (self.right + 1.0) / (len(self.codes) + 2.0)
-        return max(best, temperature_for_confidence(self.logits, self.weights, cap))
-
-
 class FoldProblems(NamedTuple):
-    """The models of F folds, and the problems of `fit_gaussians` without the labels of a fold."""
+    """The problems of `fit_gaussians` without the labels of each of F folds."""
 
-    weights: Float32
-    """(F, K, d), divided by the temperature."""
-    shifts: Float32
-    """(F, K)."""
     pool: Float32
     """(S, r) coordinates of the unlabelled rows."""
     predicted: Float32
@@ -337,22 +294,23 @@ class FoldProblems(NamedTuple):
 
 
 class Propagation:
-    """The normal distributions of the classes of a logistic regression.
+    """The normal distributions of the classes, which are added to logits learned from labels.
 
-    `logistic` is fitted to `labelled` rows. `models` are the models of its folds, or None without
-    folds.
+    `logits` are those of a head that was fitted to `labelled` rows; with `normalize`, the head
+    scales rows to unit length.
     """
 
     def __init__(
         self,
-        logistic: LogisticHead,
+        logits: LabelLogits,
         labelled: Labelled,
-        models: FoldModels | None,
         pool: UnlabelledRows,
         n_axes: int,
+        *,
+        normalize: bool,
     ) -> None:
-        self.logistic, self.labelled, self.models = logistic, labelled, models
-        self.space = pool.space(normalize=logistic.normalize, n_axes=n_axes)
+        self.logits, self.labelled = logits, labelled
+        self.space = pool.space(normalize=normalize, n_axes=n_axes)
         self.rows = self.space.axes.project(labelled.rows)  # (n, r)
         self.weights = labelled.weights / labelled.weights.mean()  # (n,)
         self.n_classes = len(labelled.classes)
@@ -360,38 +318,29 @@ class Propagation:
     @one_blas_thread()
     def held_out(self, strength: float) -> HeldOutLogits:
         """Return the logits of the labelled rows from fits without their labels."""
-        labelled, models = self.labelled, self.models
-        scored = np.flatnonzero([] if models is None else models.folds != NEVER_SCORED)
-        logits = np.zeros((len(scored), self.n_classes))
-        if models is not None:
-            problems, folds = self._problems, models.folds[scored]
-            added = problems.gaussians(strength) if strength else None
-            for fold, weights in enumerate(problems.weights):
-                part = np.flatnonzero(folds == fold)
-                rows = scored[part]
-                logits[part] = labelled.rows[rows] @ weights.T + problems.shifts[fold]
-                if added is not None:
-                    logits[part] += self.rows[rows] @ added.coef[fold].T + added.intercept[fold]
-        return HeldOutLogits(strength, logits, labelled.codes[scored], labelled.weights[scored])
+        found, folds = self.logits.held_out(self.labelled), self.logits.folds
+        if folds is not None and strength:
+            added = self._problems.gaussians(strength)
+            for fold in range(len(folds.weights)):
+                part = np.flatnonzero(folds.folds[folds.scored] == fold)
+                rows = self.rows[folds.scored[part]]
+                found.logits[part] += rows @ added.coef[fold].T + added.intercept[fold]
+        return replace(found, strength=strength)
 
     @cached_property
     def _problems(self) -> FoldProblems:
-        assert self.models is not None
-        space, temperature = self.space, self.logistic.temperature_
-        F, K, d = self.models.weights.shape
-        weights = (self.models.weights / temperature).astype(np.float32)
-        shifts = (self.models.intercepts / temperature).astype(np.float32)  # (F, K)
-        predicted = space.products(weights.reshape(F * K, d)).reshape(F, K, -1)
-        seen = self.models.folds != np.arange(F)[:, None]  # (F, n)
+        folds, space = self.logits.folds, self.space
+        assert folds is not None
+        F, K, d = folds.weights.shape
+        predicted = space.products(folds.weights.reshape(F * K, d)).reshape(F, K, -1)
+        seen = folds.folds != np.arange(F)[:, None]  # (F, n)
         sums = Sums.of(self.rows, self.labelled.codes, seen * self.weights, K)
-        return FoldProblems(weights, shifts, space.coordinates, predicted + shifts[..., None], sums)
+        return FoldProblems(space.coordinates, predicted + folds.intercepts[..., None], sums)
 
     @one_blas_thread()
     def combined(self, strength: float) -> tuple[Float64, Float64]:
         """Return the (K, d) weights and (K,) intercepts of the sum of both logits."""
-        logistic, axes = self.logistic, self.space.axes
-        weights = logistic.coef_ / logistic.temperature_  # (K, d)
-        intercepts = logistic.intercept_ / logistic.temperature_  # (K,)
+        (weights, intercepts, _), axes = self.logits, self.space.axes
         predicted = self.space.products(weights) + intercepts[:, None]  # (K, N)
         sums = Sums.of(self.rows, self.labelled.codes, self.weights, self.n_classes)
         added = fit_gaussians(self.space.coordinates, predicted.astype(np.float32), sums, strength)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from ._propagation import N_AXES, HeldOutLogits, Propagation, UnlabelledRows
+from ._label_logits import HeldOutLogits, LabelLogits
+from ._labelled import Labelled
+from ._propagation import N_AXES, Propagation, UnlabelledRows
+from ._zero_shot import ZeroShotPrior, blend
 from .logistic import LogisticHead
 
 HIGH, LOW = 1.0, 0.3
@@ -27,6 +31,11 @@ class AutoHead(LogisticHead):
     at least 6 more held-out labels, the head is `LogisticHead`. Without unlabelled rows it is
     `LogisticHead` as well.
 
+    With a `ZeroShotPrior`, zero-shot logits are added to the logits of the logistic regression. Of
+    several weights and 0, the weight has the least held-out log-loss plus a penalty. The penalty is
+    that of a log-normal prior around 1. Without held-out labels, the zero-shot logits of the
+    labelled rows decide. With weight 0, the head is the same as without the prior.
+
     Parameters
     ----------
     C, normalize, class_weight, warm_start, max_iter, tol
@@ -36,12 +45,16 @@ class AutoHead(LogisticHead):
     ----------
     uses_unlabelled, reuses_unlabelled
         True: `fit` accepts `unlabelled`, which can be `UnlabelledRows`.
+    uses_prior
+        True: `fit` accepts `prior`, a `ZeroShotPrior`.
     choice_
         What the head learned from, and why, as text.
     strength_
         Weight of the unlabelled rows: 0, 0.3 or 1.
     n_unlabelled_
         Number of unlabelled rows used.
+    prior_weight_
+        Weight of the zero-shot logits; 0 without a prior.
     coef_, intercept_, C_, C_rule_, loss_, n_iter_, converged_
         See `LogisticHead`. `coef_` and `intercept_` include the unlabelled rows, and the other
         attributes are those of the logistic regression.
@@ -68,6 +81,7 @@ class AutoHead(LogisticHead):
 
     uses_unlabelled: ClassVar[bool] = True
     reuses_unlabelled: ClassVar[bool] = True
+    uses_prior: ClassVar[bool] = True
 
     def fit(
         self,
@@ -76,25 +90,46 @@ class AutoHead(LogisticHead):
         sample_weight: ArrayLike | None = None,
         *,
         unlabelled: ArrayLike | UnlabelledRows | None = None,
+        prior: ZeroShotPrior | None = None,
     ) -> Self:
-        """Fit to (n, d) labelled and (N, d) unlabelled rows; see `SimpleHead.fit`."""
+        """Fit to (n, d) labelled and (N, d) unlabelled rows; see `SimpleHead.fit`.
+
+        `prior` has the vectors of the names of classes. Its classes can be predicted without a
+        label.
+        """
         labelled, models = self._fit_with_models(
-            X, y, sample_weight, keep_models=unlabelled is not None
+            X, y, sample_weight, keep_models=unlabelled is not None or prior is not None
         )
         pool = None if unlabelled is None else UnlabelledRows.of(unlabelled, self.n_features_in_)
         self._only_labels("there are no unlabelled images")
-        if pool is None or len(self.classes_) < 2:
-            return self
-        self.n_unlabelled_ = len(pool)
-        propagation = Propagation(self, labelled, models, pool, N_AXES)
+        if pool is not None and len(self.classes_) > 1:
+            self.n_unlabelled_ = len(pool)
+        learned = LabelLogits.of(self, models)
+        blended = None if prior is None else blend(learned, labelled, prior)
+        if blended is None:
+            tried = self._tried(learned, labelled, pool)
+        else:
+            tried = self._tried(blended.logits, blended.labelled, pool)
+            self.classes_, self.prior_weight_ = tried.labelled.classes, blended.weight
+        self.choice_ = tried.reason()
+        if prior is not None:
+            effect = "do not help" if blended is None else f"help (weight {blended.weight:g})"
+            self.choice_ += f"; the names of the classes {effect}"
+        if blended is not None or tried.best.strength:
+            self._combine(tried)
+        return self
+
+    def _tried(
+        self, logits: LabelLogits, labelled: Labelled, pool: UnlabelledRows | None
+    ) -> _Tried:
+        """Return the held-out predictions with each weight of the unlabelled rows."""
+        if pool is None or len(labelled.classes) < 2:
+            return _Tried(logits, labelled, None, (logits.held_out(labelled),))
+        propagation = Propagation(logits, labelled, pool, N_AXES, normalize=self.normalize)
         tried = [propagation.held_out(0.0), propagation.held_out(HIGH)]
         if tried[1].right < tried[0].right:
             tried.append(propagation.held_out(LOW))
-        best = choose(*tried)
-        self.strength_, self.choice_ = best.strength, _reason(best, tried)
-        if best.strength:
-            self._combine(propagation, best)
-        return self
+        return _Tried(logits, labelled, propagation, tuple(tried))
 
     def partial_fit(
         self,
@@ -109,15 +144,52 @@ class AutoHead(LogisticHead):
         return self
 
     def _only_labels(self, reason: str) -> None:
-        self.strength_, self.n_unlabelled_ = 0.0, 0
+        self.strength_, self.prior_weight_, self.n_unlabelled_ = 0.0, 0.0, 0
         self.choice_ = f"learned from the labels only: {reason}"
 
-    def _combine(self, propagation: Propagation, held_out: HeldOutLogits) -> None:
-        """Add the normal distributions to the logits."""
-        self.coef_, self.intercept_ = propagation.combined(held_out.strength)
-        self.temperature_ = held_out.temperature()
+    def _fit_prior(self, prior: ZeroShotPrior) -> Self:
+        """Predict from the names of classes only."""
+        self.classes_, self.n_features_in_ = prior.classes, prior.vectors.shape[1]
+        self.coef_, self.intercept_ = prior.weights, np.zeros(len(prior.classes))
+        self.C_, self.C_rule_, self.loss_ = None, "no labels", 0.0
+        self.n_iter_, self.converged_ = 0, True
+        self._assess(None)
+        self.strength_, self.prior_weight_, self.n_unlabelled_ = 0.0, 1.0, 0
+        self.choice_ = "predicts from the names of the classes only: there are no labels"
+        return self
+
+    def _combine(self, tried: _Tried) -> None:
+        """Take over the logits with the chosen weight of the unlabelled rows."""
+        held_out = tried.best
+        self.strength_ = held_out.strength
+        if tried.propagation is not None and held_out.strength:
+            self.coef_, self.intercept_ = tried.propagation.combined(held_out.strength)
+        else:
+            self.coef_, self.intercept_ = tried.logits.weights, tried.logits.intercepts
         found = held_out.logits if len(held_out.codes) else None
+        if found is None and not held_out.strength:
+            self.temperature_ = 1.0  # that of the zero-shot logits
+        else:
+            self.temperature_ = held_out.temperature()
         self._evaluate(found, held_out.codes, held_out.weights)
+
+
+class _Tried(NamedTuple):
+    """Held-out predictions with several weights of the unlabelled rows."""
+
+    logits: LabelLogits
+    labelled: Labelled
+    propagation: Propagation | None
+    held_out: tuple[HeldOutLogits, ...]
+
+    @property
+    def best(self) -> HeldOutLogits:
+        return self.held_out[0] if len(self.held_out) == 1 else choose(*self.held_out)
+
+    def reason(self) -> str:
+        if self.propagation is None:
+            return "learned from the labels only: there are no unlabelled images"
+        return _reason(self.best, list(self.held_out))
 
 
 def choose(

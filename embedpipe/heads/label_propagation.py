@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from .._specs import check_count, check_number
 from ._embedding_head import LinearHead
+from ._label_logits import LabelLogits
 from ._propagation import MAX_ROWS, N_AXES, Propagation, UnlabelledRows
 from .logistic import LogisticHead
 
@@ -126,7 +127,13 @@ class LabelPropagationHead(LinearHead):
         if pool is None or len(self.classes_) < 2 or not self.strength:
             return self
         self.strength_, self.n_unlabelled_ = float(self.strength), len(pool)
-        propagation = Propagation(logistic, labelled, models, pool, self.n_components)
+        propagation = Propagation(
+            LabelLogits.of(logistic, models),
+            labelled,
+            pool,
+            self.n_components,
+            normalize=self.normalize,
+        )
         self.coef_, self.intercept_ = propagation.combined(self.strength_)
         held_out = propagation.held_out(self.strength_)
         self.temperature_ = held_out.temperature()

@@ -45,6 +45,7 @@ class Head(Protocol):
       rows, and depends only on the rows and the parameters.
     - ``uses_unlabelled = True``: `fit` accepts ``unlabelled=``, rows without labels. With
       ``reuses_unlabelled = True`` these can be `UnlabelledRows`, which cache their axes.
+    - ``uses_prior = True``: `fit` accepts ``prior=``, a `ZeroShotPrior`.
     - ``warm_start``, a parameter: `fit` starts from the last solution.
     - ``posterior(X, n_samples, rng)``: draws of the fitted head; see `LogisticHead.posterior`.
     - ``features(X)`` and ``prior_precision``: inputs and prior of a linear last layer; see

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .._loops.fitting import Batch, Trainer, probabilities_of, run_head
 from .._specs import format_spec
-from ..active.expected import ExpectedAccuracy, expected_of_rows
+from ..active.expected import FEW_LABELS, ExpectedAccuracy, expected_of_rows, unknown
 from ..active.sample import Predictions
 from ..active.selection import RoundPool, default_candidates, index_of
 from ..active.stopping import NEXT_LABELS, Evidence, advise
@@ -23,7 +23,7 @@ from ..active.target import Target
 from ..checks import find_label_errors, why_not_judged
 from ..embedding import Embeddings
 from ..errors import UsageError
-from ..heads import get_head
+from ..heads import ZeroShotPrior, get_head
 from ..index import Index
 from ..index.vectors import take_rows
 from ..strategies import Strategy
@@ -33,6 +33,9 @@ from .proposals import LabelDoubts, Proposal, cluster_names, sorted_by_group
 
 __all__ = ["Learner", "Model"]
 
+ZERO_SHOT = "zero-shot"
+"""Name of the model that predicts from the names of classes."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -40,7 +43,7 @@ class Model:
 
     name: str  # name of the model in the label log
     version: int  # id of the last event before the fit
-    labelled: int  # number of labels in the fit
+    labelled: int  # number of labels in the fit; 0 if it predicts from the names of classes
     head: Any  # the fitted classifier
     classes: tuple[str, ...]  # (C,)
     codes: NDArray[np.int64]  # (n,) most probable class of each item, a position in `classes`
@@ -71,10 +74,11 @@ class Learner:
         history: Path,  # file for the evidence of each fit
         dataset: str,  # its name in the label log
         target: Target | None = None,  # items that the proposals represent
+        prior: ZeroShotPrior | None = None,  # vectors of class names
     ) -> None:
         self._embeddings, self._snapshot, self._seed = embeddings, snapshot, seed
         self._strategy, self._initial = strategy, initial
-        self._target = None if target is None else target.vectors
+        self._target, self._prior = None if target is None else target.vectors, prior
         unseeded = get_head(head) if isinstance(head, str) else head
         self.head, self._head_name = run_head(unseeded, seed), format_spec(unseeded)
         if not hasattr(self.head, "predict_proba"):
@@ -92,6 +96,8 @@ class Learner:
         }
         self._history = FitHistory(history, key)
         self.model: Model | None = None
+        if prior is not None:
+            self.model = self._zero_shot(prior)
 
     @cached_property
     def candidates(self) -> NDArray[np.int64]:
@@ -105,7 +111,14 @@ class Learner:
     @cached_property
     def _trainer(self) -> Trainer:
         none = np.array([], dtype=np.str_)
-        return Trainer(self.head, self._embeddings.matrix, self.candidates, none, seed=self._seed)
+        return Trainer(
+            self.head,
+            self._embeddings.matrix,
+            self.candidates,
+            none,
+            seed=self._seed,
+            prior=self._prior,
+        )
 
     def retrain(self) -> tuple[Model | None, bool]:
         """Return the model of the current labels, and whether it is new."""
@@ -114,7 +127,11 @@ class Learner:
             snapshot = self._snapshot()
             batch = snapshot.labelled()
             if len(np.unique(batch.labels)) < 2:
-                return None, False
+                if self._prior is None:
+                    return None, False
+                if self.model is None or self.model.labelled:  # labels were removed
+                    self.model, self._batch = self._zero_shot(self._prior), None
+                return self.model, False
             if self._batch is not None and _same_labels(self._batch, batch):
                 return self.model, False
             head = self._trainer.fit(self._trainer.fresh(), batch)
@@ -133,7 +150,8 @@ class Learner:
                 Predictions(np.asarray(head.classes_), probabilities[unlabelled]),
             )
             classes = tuple(str(name) for name in head.classes_)
-            agreement = None if self.model is None else _agreement(self.model, classes, codes)
+            before = self._batch and self.model
+            agreement = None if before is None else _agreement(before, classes, codes)
             evidence = Evidence(len(batch.rows), accuracy, scored, agreement)
             self._history.add(Fit(snapshot.version, evidence, expected.bounds))
             advice = _with_few_left(advise(self._history.evidence), expected, len(unlabelled))
@@ -154,6 +172,27 @@ class Learner:
             )
             self.model, self._batch = model, batch
             return model, True
+
+    def _zero_shot(self, prior: ZeroShotPrior) -> Model:
+        """Return the model that predicts from the names of classes, without labels."""
+        started = time.monotonic()
+        head, rows = prior.head(), np.arange(len(self._ids), dtype=np.int64)
+        probabilities = probabilities_of(head, self._embeddings.matrix, rows)  # (n, C)
+        codes = probabilities.argmax(axis=1)
+        return Model(
+            name=ZERO_SHOT,
+            version=0,
+            labelled=0,
+            head=head,
+            classes=tuple(str(name) for name in head.classes_),
+            codes=codes,
+            confidence=probabilities[rows, codes].astype(np.float32),
+            expected=unknown(head.classes_, FEW_LABELS),
+            accuracy=None,
+            interval=None,
+            advice=advise([]),
+            seconds=time.monotonic() - started,
+        )
 
     def curve(self) -> list[tuple[int, float, float, float]]:
         """Return the curve of `LabellingSession.curve`."""
@@ -185,7 +224,7 @@ class Learner:
             n = min(n, pool.unlabelled.size)
             if n < 1:
                 return []
-            strategy = self._initial if model is None else self._strategy
+            strategy = self._strategy if model is not None and model.labelled else self._initial
             rng = np.random.default_rng([self._seed, len(labelled.rows), len(declined)])
             chosen = strategy.select(pool, n, rng).rows
             if model is not None:

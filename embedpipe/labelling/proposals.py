@@ -8,15 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .._threads import map_blocks
+from ..index.cosines import cosines_to, nearest_rows
 
 __all__ = ["LabelDoubts", "Proposal", "cluster_names", "most_similar", "sorted_by_group"]
 
 MAX_CLUSTERED = 500
 """Maximum items that are clustered; memory grows with the number of pairs."""
-
-BLOCK_ROWS = 4096
-"""Number of rows that a thread processes at once."""
 
 
 @dataclass(frozen=True)
@@ -67,20 +64,6 @@ def sorted_by_group(proposals: Sequence[Proposal]) -> list[Proposal]:
 
 def most_similar(matrix: NDArray[np.float32], row: int, n: int) -> NDArray[np.int64]:
     """Return the `n` other rows of an (m, d) matrix with the smallest angles to `row`."""
-    # The nearest row is first, and rows at the same angle are in ascending order. O(m·d) time;
-    # 4 bytes for each row.
-    vector = matrix[row]
-    cosines = np.empty(len(matrix), dtype=np.float32)
-
-    def work(part: slice) -> None:
-        rows = matrix[part]
-        lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
-        np.divide(rows @ vector, np.where(lengths > 0.0, lengths, 1.0), out=cosines[part])
-
-    map_blocks(work, len(matrix), BLOCK_ROWS)
+    cosines = cosines_to(matrix, matrix[row])
     cosines[row] = -np.inf
-    n = min(n, len(matrix) - 1)
-    lowest = -np.partition(-cosines, n - 1)[n - 1] if n else np.inf
-    near = np.flatnonzero(cosines >= lowest)
-    near = near[np.argsort(-cosines[near], kind="stable")]
-    return np.asarray(near[near != row][:n], dtype=np.int64)
+    return nearest_rows(cosines, min(n, len(matrix) - 1))

@@ -13,6 +13,7 @@ from .._loops.fitting import Batch
 from ..active.target import Target
 from ..embedding import Embeddings
 from ..errors import LabelError, UsageError
+from ..heads import ZeroShotPrior
 from ..labels import Current, Event, LabelLog
 from ..strategies import get_strategy
 from .label_state import LabelState, Snapshot
@@ -53,6 +54,9 @@ class LabellingSession:
         Unlabelled items from where the model will be used: embeddings of a dataset, (t, d) vectors,
         or the name of a split of the dataset. The proposed items represent them. Both strategies
         must use a target.
+    prior
+        Vectors of class names, from `zero_shot_prior`. Until two classes have labels, the model
+        predicts from them. Heads that use a prior, such as ``auto``, then blend it with the labels.
 
     Examples
     --------
@@ -82,6 +86,7 @@ class LabellingSession:
         seed: int = 0,
         who: str | None = None,
         target: Target | Embeddings | ArrayLike | str | None = None,
+        prior: ZeroShotPrior | None = None,
     ) -> None:
         self.embeddings, self.log, self.seed, self.who = embeddings, log, seed, who
         self.dataset = log.dataset_of(embeddings.dataset.name)
@@ -92,6 +97,7 @@ class LabellingSession:
             "seed": seed,
             "who": who,
             "target": target,
+            "prior": prior,
         }
         chosen, first = get_strategy(strategy), get_strategy(initial)
         if first.needs_labels:
@@ -113,7 +119,9 @@ class LabellingSession:
             history,
             log.dataset_of(self.dataset),  # the fits of a moved folder are continued
             self.target,
+            prior,
         )
+        self.prior = prior
         self.ids = tuple(item.id for item in embeddings.items)
         self._state = LabelState(embeddings, log)
         self._lock = threading.RLock()  # protects the state
@@ -333,8 +341,8 @@ class LabellingSession:
     def retrain(self) -> Model | None:
         """Fit a new head to the current labels, predict all items, and return the model.
 
-        The result is None with fewer than two labelled classes, and the last model if no label has
-        changed.
+        The result is None with fewer than two labelled classes, or the model of the class names if
+        the session has a prior. It is the last model if no label has changed.
         """
         model, is_new = self._learner.retrain()
         if is_new:

@@ -116,6 +116,8 @@ def _query(request: Request) -> ItemQuery:
             ("annotator", "annotator"),
             ("folder", "folder"),
             ("likely", "likely"),
+            ("words", "words"),
+            ("image", "image"),
         )
     }
     kind = request.query_params.get("state", "")

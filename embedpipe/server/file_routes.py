@@ -1,4 +1,4 @@
-"""Routes of files: exports and downloads, new images of the dataset, and an image to try."""
+"""Routes of files: exports and downloads, new images, and images to try or to search with."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def file_routes(state: PageState) -> list[Route]:
         content = await file_of(request)
         return json_response(await run_in_threadpool(state.predict, content))
 
+    async def search_image(request: Request) -> Response:
+        content = await file_of(request)
+        key = await run_in_threadpool(state.queries.add_image, content)
+        return json_response({"image": key})
+
     async def write_export(request: Request) -> Response:
         body = await body_of(request)
         name = text_in(body, "format")
@@ -48,6 +53,7 @@ def file_routes(state: PageState) -> list[Route]:
         Route("/api/new-images", new_images),
         Route("/api/new-images/add", add_images, methods=["POST"]),
         Route("/api/predict", predict, methods=["POST"]),
+        Route("/api/search/image", search_image, methods=["POST"]),
         Route("/api/export", write_export, methods=["POST"]),
         Route("/api/exports/{key}", exported),
     ]

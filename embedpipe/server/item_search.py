@@ -1,4 +1,4 @@
-"""Search of all items by path, label, prediction, size and date, on arrays in memory."""
+"""Search of all items by path, label, prediction, size, date and similarity, in memory."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from .._loops.fitting import probabilities_of
 from .._workspace import Workspace
 from ..cache import CONTENT_ID, Store
 from ..labelling import STATES, LabellingSession, Model, Snapshot
+from .queries import SimilarityQueries
 
 __all__ = ["SEARCH_STATES", "SORTS", "ItemQuery", "ItemSearch"]
 
@@ -56,13 +57,17 @@ class ItemQuery:
     sort: str = "path"  # one of `SORTS`
     descending: bool = False
     likely: str = ""  # sort by the probability of this class instead, descending
+    words: str = ""  # sort by the similarity to these words instead, descending
+    image: str = ""  # sort by the similarity to the image of this key instead, descending
 
 
 class ItemSearch:
     """Find items; the columns are made on first use and take about 40 bytes for each item."""
 
-    def __init__(self, session: LabellingSession, workspace: Workspace) -> None:
-        self._session, self._workspace = session, workspace
+    def __init__(
+        self, session: LabellingSession, workspace: Workspace, queries: SimilarityQueries
+    ) -> None:
+        self._session, self._workspace, self._queries = session, workspace, queries
         self._lock = threading.Lock()
         self._results: OrderedDict[tuple[Any, ...], NDArray[np.int64]] = OrderedDict()
 
@@ -179,7 +184,9 @@ class ItemSearch:
     ) -> NDArray[np.int64]:
         keys: NDArray[Any]
         descending = query.descending
-        if query.likely:
+        if query.words or query.image:
+            keys, descending = self._queries.cosines(query.words, query.image)[rows], True
+        elif query.likely:
             keys, descending = self._probabilities(query.likely, rows, model), True
         elif query.sort == "confidence":
             keys = np.zeros(len(rows)) if model is None else model.confidence[rows]

@@ -111,7 +111,7 @@ class Exports:
         if name == MODEL:
             path = path.with_name(f"{path.name}.embedpipe")
             labels = session.labels()
-            train(session.embeddings, labels, head=session.head, output=path)
+            train(session.embeddings, labels, head=session.head, output=path, prior=session.prior)
             accepted = sum(item.status == "accepted" for item in labelled)
             if accepted:
                 note = f"The model is not trained on accepted suggestions: {accepted}."

@@ -23,6 +23,7 @@ from .json_messages import Progress
 from .label_export import Exports
 from .new_images import NewImages, Publish
 from .overview import Overview
+from .queries import SimilarityQueries
 
 __all__ = ["LISTS", "PageState"]
 
@@ -57,11 +58,12 @@ class PageState:
         self.training = BackgroundTraining(session)
         self.checks = BackgroundChecks(session)
         self.item_map = ItemMap(session)
-        self.search = ItemSearch(session, workspace)
+        self.encoder = ImageEncoder(session.embeddings, workspace)
+        self.queries = SimilarityQueries(session.embeddings, workspace, self.encoder)
+        self.search = ItemSearch(session, workspace, self.queries)
         self.overview = Overview(session, self.search, self.checks)
         self.exports = Exports(session, workspace)
         self.new_images = NewImages(session, workspace, publish)
-        self.encoder = ImageEncoder(session.embeddings, workspace)
         self.training.request_if_due(session.snapshot())
 
     @property
@@ -215,6 +217,7 @@ class PageState:
                 "name": model.name,
                 "version": model.version,
                 "labelled": model.labelled,
+                "zero_shot": not model.labelled,
                 "expected": _expected(model.expected),
                 "expected_reason": model.expected.reason,
                 "accuracy": model.accuracy,
@@ -223,6 +226,10 @@ class PageState:
                 "reason": model.advice["reason"],
                 "choice": getattr(model.head, "choice_", None),
                 "seconds": round(model.seconds, 3),
+            },
+            "search_by": {
+                "words": self.queries.may_use_words,
+                "image": self.queries.may_use_images,
             },
             "curve": _thinned(self.session.curve()),
             "training": self.training.busy,

@@ -83,6 +83,7 @@ class Auto(Strategy):
             distinct=first.distinct and second.distinct,
             may_stop_early=first.may_stop_early or second.may_stop_early,
             uses_target=first.uses_target and second.uses_target,
+            texts=first.texts + second.texts,
         )
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:

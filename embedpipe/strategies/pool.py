@@ -72,9 +72,13 @@ class Pool:
         ``uses_target`` then represent these items instead of the unlabelled rows; the others refuse
         a target.
 
+    texts
+        Vectors of texts by text, each with (d,) numbers, for search by similarity to words. They
+        are from the text tower of the backbone of the embeddings.
+
     Attributes
     ----------
-    embeddings, labelled, labels, index, examples, metadata, target
+    embeddings, labelled, labels, index, examples, metadata, target, texts
         As given; arrays are read-only.
     candidates, unlabelled
         Ascending int64 rows; `unlabelled` are the candidates without labels.
@@ -108,6 +112,7 @@ class Pool:
         examples: ArrayLike | None = None,
         metadata: Mapping[str, ArrayLike] | None = None,
         target: ArrayLike | None = None,
+        texts: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         self.embeddings = _matrix(embeddings)  # (n, d)
         n = len(self.embeddings)
@@ -122,6 +127,10 @@ class Pool:
         self.index = self._checked_index(index)
         self.examples = self._checked_vectors("examples", examples)  # (e, d)
         self.target = self._checked_vectors("target", target)  # (t, d)
+        self.texts = {
+            text: self._checked_vectors("texts", np.asarray(vector)[None])  # (1, d)
+            for text, vector in (texts or {}).items()
+        }
         self.metadata = {
             name: _column(name, values, n) for name, values in (metadata or {}).items()
         }

@@ -122,6 +122,7 @@ class Refine(DiverseStrategy):
         vars(self).update(
             needs_labels=all(each.needs_labels for each in self.strategies),
             metric=last.metric or METRIC,
+            texts=tuple(text for each in (*self.strategies, last) for text in each.texts),
         )
 
     @classmethod

@@ -97,6 +97,8 @@ class Strategy(ABC):
     uses_target
         Whether the selection depends on the `target` of the pool. A strategy that does not use a
         target refuses a pool that has one.
+    texts
+        Texts whose vectors the pool must have.
     metric
         ``"cosine"`` or ``"euclidean"``: the metric of the pool passed to `choose`. None: the
         metric of the pool's index.
@@ -122,6 +124,7 @@ class Strategy(ABC):
     may_stop_early: ClassVar[bool] = False
     uses_target: ClassVar[bool] = False
 
+    texts: tuple[str, ...] = ()
     metric: str | None = None
 
     def __str__(self) -> str:

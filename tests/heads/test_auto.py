@@ -13,7 +13,7 @@ from embedpipe.heads import (
     load_head,
     save_head,
 )
-from embedpipe.heads._propagation import HeldOutLogits
+from embedpipe.heads._label_logits import HeldOutLogits
 from embedpipe.heads.auto import choose
 
 

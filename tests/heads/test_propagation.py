@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from embedpipe.errors import LabelError
 from embedpipe.heads import LogisticHead, UnlabelledRows, _propagation
 from embedpipe.heads._arrays import NEVER_SCORED, softmax
+from embedpipe.heads._label_logits import HeldOutLogits, LabelLogits
 from embedpipe.heads._propagation import (
-    HeldOutLogits,
     Propagation,
     Sums,
     fit_gaussians,
@@ -110,7 +110,8 @@ def test_held_out_logits_are_those_of_heads_without_these_labels():
     head = LogisticHead(C=1.0, normalize=False)
     labelled, models = head._fit_with_models(X, y, keep_models=True)
     assert (models.folds != NEVER_SCORED).all()
-    found = Propagation(head, labelled, models, pool, 6).held_out(0.0)
+    logits = LabelLogits.of(head, models)
+    found = Propagation(logits, labelled, pool, 6, normalize=False).held_out(0.0)
     for fold in range(5):
         out = models.folds == fold
         part = LogisticHead(C=1.0, normalize=False, tol=1e-5)

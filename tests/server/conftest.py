@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -74,13 +74,22 @@ class Client:
 class Lab(Client):
     """A server on a thread of the tests, with its session."""
 
-    def __init__(self, folder: Path, workspace: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        workspace: Path,
+        backbone: str | ep.Backbone = "toy",
+        classes: Sequence[str] = (),
+    ) -> None:
         self.folder, self.workspace = folder, workspace
         self.embeddings = ep.embed(
-            ep.load_dataset(str(folder)), backbone="toy", workspace=workspace
+            ep.load_dataset(str(folder)), backbone=backbone, workspace=workspace
         )
         self.log = LabelLog(workspace / "labels.sqlite")
-        self.session = LabellingSession(self.embeddings, self.log, who="ann")
+        prior = (
+            ep.zero_shot_prior(self.embeddings, classes, workspace=workspace) if classes else None
+        )
+        self.session = LabellingSession(self.embeddings, self.log, who="ann", prior=prior)
         self.server = LabellingServer(self.session, workspace, port=0)
         super().__init__(self.server.url)
         self.server.start()

@@ -53,6 +53,8 @@ class Objective(ABC):
         Whether predictions, and so labels, are required.
     strength
         Exponent of the values.
+    texts
+        Texts whose vectors the pool must have.
     """
 
     name: ClassVar[str]
@@ -60,6 +62,11 @@ class Objective(ABC):
     negative_strength: ClassVar[bool] = False
 
     strength: float = field(default=1.0, kw_only=True)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Texts whose vectors the pool must have."""
+        return ()
 
     def __post_init__(self) -> None:
         number = isinstance(self.strength, (int, float)) and not isinstance(self.strength, bool)

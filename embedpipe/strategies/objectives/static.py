@@ -206,15 +206,20 @@ class Metadata(StaticObjective):
 @objectives.register("similarity")
 @dataclass(frozen=True)
 class Similarity(StaticObjective):
-    """Similarity to the nearest example of the pool, to find more items of a rare kind.
+    """Similarity to the nearest example of the pool or to a text, to find items of a rare kind.
 
     Let d be the distance of an item to the nearest example, and m the median of d over the
     unlabelled items. The value is exp(−(d/m)²/2): 1 for an example, 0.61 for the median item.
+
+    All images are far from a text. So for a text, the least distance of the unlabelled items is
+    subtracted from d and m: 1 for the nearest item, 0.61 for the median item.
 
     Parameters
     ----------
     metric
         ``"cosine"`` (rows scaled to unit length) or ``"euclidean"``.
+    text
+        Words to compare the items with, instead of the examples. The pool has their vector.
     strength
         Exponent of the value.
 
@@ -223,41 +228,71 @@ class Similarity(StaticObjective):
     >>> pool = Pool(np.array([[0], [2], [9]], dtype=np.float32), examples=[[0.0]])
     >>> Similarity(metric="euclidean").measure(pool).round(2).tolist()
     [1.0, 0.61, 0.0]
+    >>> pool = Pool(np.array([[1, 3], [1, 2], [3, 1]], dtype=np.float32), texts={"hat": [0, 1]})
+    >>> Similarity(text="hat").measure(pool).round(2).tolist()
+    [1.0, 0.61, 0.0]
     """
 
     name: ClassVar[str] = "similarity"
 
     metric: str = METRIC
+    text: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_metric(self.metric)
+        if self.text is not None and not (isinstance(self.text, str) and self.text.strip()):
+            raise UsageError(
+                f"the text of similarity is {self.text!r}: give at least one word in quotes, as in "
+                "similarity(text='red hat')."
+            )
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text, if there is one."""
+        return () if self.text is None else (self.text,)
 
     def measure(self, pool: Pool) -> Float64s:
-        """Return the similarity of each unlabelled row to an example: (u,), in [0, 1].
+        """Return the similarity of each unlabelled row to the query: (u,), in [0, 1].
 
         Raises
         ------
         SelectionError
-            If the pool has no examples, or one contains NaN or infinity.
+            If the pool has no examples or no vector of the text, or one contains NaN or infinity.
         """
-        if pool.examples is None:
-            raise SelectionError(
-                "similarity needs examples: give the pool `examples`, with one vector per example."
-            )
-        bad = np.flatnonzero(~np.isfinite(pool.examples).all(axis=1))
-        if bad.size:
-            raise SelectionError(
-                f"example {bad[0]} holds NaN or infinity: embed it again or leave it out."
-            )
+        queries = self._queries(pool)
         vectors = pool.measured_by(self.metric).vectors
-        examples = vectors_of(pool.examples, self.metric)
-        away = _distances(vectors, pool.unlabelled, examples)  # (u,)
+        away = _distances(vectors, pool.unlabelled, vectors_of(queries, self.metric))  # (u,)
+        if self.text is not None:
+            away -= away.min(initial=np.inf)
         middle = float(np.median(away))
         if not middle:
             return np.asarray(away == 0, dtype=np.float64)
         with np.errstate(over="ignore", under="ignore"):
             return np.asarray(np.exp(-np.square(away / middle) / 2))  # (u,)
+
+    def _queries(self, pool: Pool) -> NDArray[np.float32]:
+        """Return the (e, d) vectors of the examples or of the text."""
+        if self.text is not None:
+            queries, kind = pool.texts.get(self.text), "the text"
+            if queries is None:
+                raise SelectionError(
+                    f"similarity needs the vector of the text {self.text!r}: give the pool `texts`."
+                )
+        else:
+            queries, kind = pool.examples, "example"
+            if queries is None:
+                raise SelectionError(
+                    "similarity needs examples: give the pool `examples`, with one vector per "
+                    "example."
+                )
+        bad = np.flatnonzero(~np.isfinite(queries).all(axis=1))
+        if bad.size:
+            which = repr(self.text) if self.text is not None else str(bad[0])
+            raise SelectionError(
+                f"{kind} {which} holds NaN or infinity: embed it again or leave it out."
+            )
+        return queries
 
 
 def _distances(vectors: Vectors, rows: NDArray[np.int64], examples: Vectors) -> Float64s:
@@ -408,6 +443,11 @@ class Threshold(Objective):
         if not isinstance(self.measure, StaticObjective):
             object.__setattr__(self, "measure", _measure(Term(self.measure)))
         object.__setattr__(self, "needs_labels", self._measure.needs_labels)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts of the measure."""
+        return self._measure.texts
 
     @property
     def _measure(self) -> StaticObjective:

@@ -16,7 +16,7 @@ import { Search } from "./search.js";
 import { Single } from "./single.js";
 import { classForKey, classNames, colourOf, disconnected, keyForClass, onStatus, refresh, status } from "./status.js";
 import { showToolbar } from "./toolbar.js";
-import { openTrial } from "./trial.js";
+import { onImage, openTrial, tryImage } from "./trial.js";
 
 const KINDS = { overview: Overview, single: Single, grid: Grid, review: Review, search: Search, map: ItemMap };
 const views = {};
@@ -96,6 +96,7 @@ function renderNextStep() {
 function nextStep({ classes, labelled, left, model }) {
   const labelledClasses = classes.filter((each) => each.count).length;
   if (!left) return ["No images are left to label", "Shift+R reviews likely wrong labels, Shift+E exports."];
+  if (model?.zero_shot && labelledClasses < 2) return ["Check the suggestions", "they come from the names of the classes. Enter accepts one, the key of a class corrects it."];
   if (!classes.length) return ["Name the first class", "press N and type the name of a class. Add further classes in the same way; ? shows all keys."];
   if (!labelled) return ["Label the first images", "press the key of a class, or S to skip. Shift+G shows many images at once."];
   if (labelledClasses < 2) return ["Label a second class", "the model needs labels of two classes."];
@@ -144,6 +145,13 @@ function showSimilar() {
   const { item } = view;
   if (item) { openView("search"); views.search.showSimilar(item); }
 }
+
+// In the Search view, a dropped or pasted image is a query; elsewhere, the model predicts it.
+onImage((file) => {
+  const trial = $("#trial-dialog").open || view !== views.search || !status?.search_by.image;
+  if (trial) tryImage(file);
+  else views.search.searchImage(file);
+});
 
 function enlarge() { if (view.item) showLarge(view.item); }
 

@@ -1,6 +1,6 @@
-// Search of all images by path, label, prediction, size and date, or by similarity to an image.
+// Search of all images by words, path, label, prediction, size and date, or by similarity to an image.
 
-import { get } from "./api.js";
+import { get, postFile } from "./api.js";
 import { make, notify, plural } from "./dom.js";
 import { classNames, status } from "./status.js";
 import { TileView } from "./tile_view.js";
@@ -8,6 +8,8 @@ import { TileView } from "./tile_view.js";
 const PAGE = 100;
 const SIMILAR = 120;
 const TYPING_DELAY = 180;
+const MAX_BYTES = 40_000_000;
+const EXAMPLE = "Choose an image; dropping or pasting one here does the same";
 const [SMALLEST, LARGEST] = [72, 320];
 
 const STATES = [
@@ -31,7 +33,11 @@ export class Search extends TileView {
     this.opener = make("button", { type: "button", "aria-expanded": "false", "aria-controls": "filters", text: "Filters" });
     this.size = make("input", { type: "range", min: String(SMALLEST), max: String(LARGEST), value: String(this.board.size), "aria-label": "Size of the images", title: "Size of the images" });
     this.note = make("span", { class: "note", role: "status" });
-    this.tools.append(this.text, this.sort, this.opener, this.size, this.note);
+    this.words = make("input", { type: "search", placeholder: "what the image shows", "aria-label": "What the image shows", maxlength: "500", hidden: !status?.search_by.words });
+    this.example = make("button", { type: "button", title: EXAMPLE, text: "Search with an image", hidden: !status?.search_by.image });
+    this.chooser = make("input", { type: "file", accept: "image/*", "aria-label": "Image to search with", tabindex: "-1", hidden: true });
+    this.image = null;
+    this.tools.append(this.words, this.example, this.chooser, this.text, this.sort, this.opener, this.size, this.note);
     this.addFilters();
     this.watchControls();
     this.likely = "";
@@ -66,6 +72,23 @@ export class Search extends TileView {
       event.preventDefault();
       this.focus();
       if (this.lastQuery !== this.query()) this.load();
+    });
+    // The words are encoded by the backbone, so they are sent when they are complete.
+    this.words.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== "ArrowDown") return;
+      event.preventDefault();
+      this.image = null;
+      this.focus();
+      if (this.lastQuery !== this.query()) this.load();
+    });
+    this.words.addEventListener("search", () => { if (!this.words.value && this.lastQuery !== this.query()) this.load(); });
+    this.example.addEventListener("click", () => {
+      if (!this.image) this.chooser.click();
+      else { this.image = null; this.load(); }
+    });
+    this.chooser.addEventListener("change", () => {
+      if (this.chooser.files[0]) this.searchImage(this.chooser.files[0]);
+      this.chooser.value = "";
     });
     for (const field of Object.values(this.fields)) field.addEventListener(field.matches("select") ? "change" : "input", later);
     this.sort.addEventListener("change", () => { this.likely = ""; this.load(); });
@@ -119,6 +142,8 @@ export class Search extends TileView {
 
   setQuery(query) {
     this.text.value = query.get("q") ?? "";
+    this.words.value = query.get("words") ?? "";
+    this.image = null;
     for (const [name, field] of Object.entries(this.fields)) {
       const value = query.get(name) ?? "";
       if (field.matches("select") && ![...field.options].some((each) => each.value === value)) field.append(make("option", { value, text: value || "any" }));
@@ -156,6 +181,8 @@ export class Search extends TileView {
   query() {
     const query = new URLSearchParams({ q: this.text.value, sort: this.sort.value, ...Object.fromEntries(this.active()) });
     if (this.likely) query.set("likely", this.likely);
+    if (this.image) query.set("image", this.image.key);
+    else if (this.words.value.trim()) query.set("words", this.words.value.trim());
     return String(query);
   }
 
@@ -168,6 +195,9 @@ export class Search extends TileView {
     this.request = Symbol("request");
     const count = this.active().length;
     this.opener.textContent = count ? `Filters (${count})` : "Filters";
+    this.example.textContent = this.image ? `Similar to ${this.image.name} ×` : "Search with an image";
+    this.example.title = this.image ? "End the search with this image" : EXAMPLE;
+    this.sort.disabled = Boolean(this.image || this.words.value.trim());
     return this.request;
   }
 
@@ -181,6 +211,20 @@ export class Search extends TileView {
       if (total) this.board.showPages(total, items, async (offset, limit) => (await fetchPage(offset, limit)).items);
       else this.board.showEmpty(this.active().length ? "No image matches these filters." : "No path contains these words.");
       this.renderNote();
+    } catch (error) {
+      notify(`Search failed: ${error.message}`, true);
+    }
+  }
+
+  // Sort all images by their similarity to an image that is dropped, pasted or chosen.
+  async searchImage(file) {
+    try {
+      if (file.size > MAX_BYTES) throw new Error(`the file has more than ${MAX_BYTES / 1e6} MB.`);
+      const { image } = await postFile("/api/search/image", file);
+      this.words.value = "";
+      this.image = { key: image, name: file.name || "the image" };
+      this.focus();
+      await this.load();
     } catch (error) {
       notify(`Search failed: ${error.message}`, true);
     }

@@ -60,6 +60,11 @@ function showClasses({ classes, labelled }) {
   );
 }
 
+// Function that takes an image that is dropped on the page or pasted.
+let receive = tryImage;
+
+export function onImage(receiver) { receive = receiver; }
+
 const fileIn = (transfer) => [...(transfer?.files ?? [])][0];
 const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
 
@@ -74,11 +79,11 @@ document.addEventListener("drop", (event) => {
   if (!hasFiles(event)) return;
   event.preventDefault();
   const file = fileIn(event.dataTransfer);
-  if (file) tryImage(file);
+  if (file) receive(file);
 });
 document.addEventListener("paste", (event) => {
   const file = fileIn(event.clipboardData);
-  if (file) tryImage(file);
+  if (file) receive(file);
   else if (dialog.open) notify("The clipboard has no image.");
 });
 chooser.addEventListener("change", () => {
