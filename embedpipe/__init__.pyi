@@ -100,6 +100,13 @@ from .heads import (
 from .index import Index as Index, ShardedMatrix as ShardedMatrix
 from .labelling import LabellingSession as LabellingSession
 from .labels import LabelLog as LabelLog, read_labels as read_labels, write_labels as write_labels
+from .models import (
+    Export as Export,
+    ImagePredictions as ImagePredictions,
+    Model as Model,
+    export_model as export_model,
+    load_model as load_model,
+)
 from .reports import (
     ReportData as ReportData,
     comparison_of as comparison_of,

@@ -11,7 +11,7 @@ from .records import RoundRecord, RunFolder, area_under_budget_curve
 from .search import SearchResult, search
 from .selection import Group, groups, select
 from .target import Target
-from .train_predict import Accuracy, Prediction, Trained, check_spec, predict, train, train_head
+from .train_predict import Accuracy, Prediction, Trained, predict, train, train_head
 from .words import text_vectors, zero_shot_prior
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "Target",
     "Trained",
     "area_under_budget_curve",
-    "check_spec",
     "groups",
     "predict",
     "search",

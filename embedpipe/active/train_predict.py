@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 
 from .._html import MAX_ROWS, result_html
 from .._loops.fitting import Batch, Trainer, run_head
-from ..cache import Spec
-from ..embedding import Embeddings, EmbedOptions
-from ..embedding.embed import backbone_of, spec_of
+from ..embedding import Embeddings
 from ..errors import LabelError, UsageError
-from ..heads import ZeroShotPrior, load_head, save_head
+from ..heads import ZeroShotPrior, save_head
+from ..models import ModelFile, metadata_of
 from .expected import ExpectedAccuracy, expected_of_candidates
 from .selection import rows_of_labels
 
-__all__ = ["Accuracy", "Prediction", "Trained", "check_spec", "predict", "train", "train_head"]
+__all__ = ["Accuracy", "Prediction", "Trained", "predict", "train", "train_head"]
 
 
 @dataclass(frozen=True)
@@ -164,14 +163,8 @@ def train_head(
     fitted = _fitted(embeddings, run_head(head, seed), batch, seed, prior)
     trained_on = {embeddings.content_ids[row] for row in rows}
     if output is not None:
-        metadata = {
-            "spec_id": embeddings.spec.id,
-            "spec": embeddings.spec.to_json(),
-            "dataset": embeddings.dataset.name,
-            "trained_on": sorted(content_id.hex() for content_id in trained_on),
-        }
         try:
-            save_head(fitted, output, metadata=metadata)
+            save_head(fitted, output, metadata=metadata_of(embeddings, trained_on))
         except OSError as error:
             raise UsageError(f"cannot write {output}: {error.strerror or error}.") from error
     accuracy = _accuracy(
@@ -209,9 +202,9 @@ def predict(embeddings: Embeddings, model: str | Path | ZeroShotPrior) -> Predic
     if isinstance(model, ZeroShotPrior):
         head, trained_on = model.head(), set[bytes]()
     else:
-        head, metadata = load_head(model)
-        _check_spec(model, metadata, embeddings.spec)
-        trained_on = {bytes.fromhex(text) for text in metadata["trained_on"]}
+        file = ModelFile.read(model)
+        file.check_spec(embeddings.spec)
+        head, trained_on = file.head, file.trained_on
     probabilities = head.predict_proba(embeddings.matrix)  # (n, C)
     labels = head.classes_[np.argmax(probabilities, axis=1)]  # (n,)
     accuracy = _accuracy(embeddings, head.classes_, trained_on, lambda rows: labels[rows])
@@ -224,27 +217,6 @@ def predict(embeddings: Embeddings, model: str | Path | ZeroShotPrior) -> Predic
         judged=accuracy.judged,
         note=accuracy.note,
     )
-
-
-def check_spec(model: str | Path, options: EmbedOptions) -> EmbedOptions:
-    """Return the options; precision ``"auto"`` becomes the precision of the saved head.
-
-    Raise an error if the options do not fit the head.
-    """
-    _, metadata = load_head(model)
-    if options.precision == "auto" and "spec" in metadata:
-        options = replace(options, precision=Spec.from_json(metadata["spec"]).precision)
-    _check_spec(model, metadata, spec_of(options, backbone_of(options)))
-    return options
-
-
-def _check_spec(model: str | Path, metadata: Mapping[str, Any], spec: Spec) -> None:
-    if metadata.get("spec_id") != spec.id:
-        raise UsageError(
-            f"{model} was trained with another backbone or precision (spec "
-            f"{str(metadata.get('spec_id'))[:12]}; these images have {spec.id[:12]}): use the same "
-            "--backbone and --precision as for training."
-        )
 
 
 def _test_rows(embeddings: Embeddings, trained_on: set[bytes]) -> NDArray[np.int64]:

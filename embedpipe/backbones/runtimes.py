@@ -29,7 +29,9 @@ __all__ = [
     "OpenVinoModel",
     "cpu_name",
     "no_telemetry",
+    "normalised",
     "open_encoder",
+    "openvino_model",
     "padded",
     "resolve_precision",
     "resolve_runtime",
@@ -102,7 +104,7 @@ def open_encoder(
     batch_size: int,
 ) -> Encoder:
     """Return an encoder of a network for this machine; see `Backbone.open`."""
-    network = _normalised(module, preprocess)
+    network = normalised(module, preprocess)
     chosen = resolve_runtime(runtime)
     if chosen == "onnxruntime":
         raise UsageError("--runtime onnxruntime is for backbones that are ONNX files: use another.")
@@ -112,7 +114,7 @@ def open_encoder(
     return TorchEncoder(network, preprocess.size, precision, batch_size, compiled)
 
 
-def _normalised(module: torch.nn.Module, preprocess: Preprocess) -> torch.nn.Module:
+def normalised(module: torch.nn.Module, preprocess: Preprocess) -> torch.nn.Module:
     """Return a network from uint8 pixels, (images, height, width, 3), to float32 embeddings."""
     import torch
 
@@ -214,7 +216,7 @@ class OpenVinoEncoder:
     def __init__(
         self, network: torch.nn.Module, size: tuple[int, int], precision: str, batch_size: int
     ) -> None:
-        model = _convert(network, size)
+        model = openvino_model(network, size)
         model.reshape({0: [batch_size, *size, 3]})
         self.streams, self._batch_size = streams_of(batch_size), batch_size
         self._model = OpenVinoModel(model, precision, self.streams)
@@ -254,7 +256,7 @@ class OpenVinoModel:
         return np.asarray(result[output], np.float32)
 
 
-def _convert(network: torch.nn.Module, size: tuple[int, int]) -> Any:
+def openvino_model(network: torch.nn.Module, size: tuple[int, int]) -> Any:
     """Trace a network and convert it for OpenVINO without telemetry."""
     import torch
 

@@ -39,6 +39,7 @@ __all__ = [
     "LabelInputs",
     "LabelSource",
     "LabelSourceOrOwn",
+    "ModelFileName",
     "OpenPage",
     "TargetName",
     "Tracking",
@@ -126,8 +127,9 @@ class DatasetWithLabels(DatasetOptions):
 
 _SEVERAL = Use(
     dataset={
-        "help": "Image files, or one dataset: a registered name (see `embedpipe list datasets`), a "
-        "folder, an archive, or a .csv/.jsonl/.parquet manifest with a `path` column",
+        "help": "Image files, patterns such as '*.jpg', or - for paths on standard input; or one "
+        "dataset: a registered name (see `embedpipe list datasets`), a folder, an archive, or a "
+        ".csv/.jsonl/.parquet manifest with a `path` column",
         "type": list[str],
     }
 )
@@ -209,6 +211,10 @@ Address = Annotated[str | None, typer.Option(help=ADDRESS, show_default=False)]
 Head = Annotated[str, _as_option(LoopFields, "head")]
 Index = Annotated[str, _as_option(ExperimentFields, "index")]
 OpenPage = Annotated[bool, typer.Option("--open", help="Open the report in the browser at the end")]
+ModelFileName = Annotated[
+    Path,
+    typer.Option("--model", help="Model file written by `train`", show_default=False),
+]
 TargetName = Annotated[
     str | None,
     typer.Option(

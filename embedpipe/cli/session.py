@@ -22,6 +22,7 @@ from .._text import printable, sentence_about
 from .._urls import public_word
 from ..errors import UsageError
 from .folder_labels import FolderAnswers
+from .image_lists import expanded
 from .options import Common, Embed, FailureLimit
 from .output import TOO_MANY_FAILURES, Output, ending, print_error
 from .parameters import KEYWORD, Parameters
@@ -89,7 +90,8 @@ class Session:
         from ..datasets import load_dataset
         from ..datasets.load import name_conflict
 
-        for name in [data.dataset] if isinstance(data.dataset, str) else data.dataset:
+        dataset = data.dataset if isinstance(data.dataset, str) else expanded(data.dataset)
+        for name in [dataset] if isinstance(dataset, str) else dataset:
             conflict = name_conflict(name)
             if conflict is not None:
                 self.remark(conflict)
@@ -100,7 +102,7 @@ class Session:
                     progress("download", done, total or 0)
 
             return load_dataset(
-                data.dataset,
+                dataset,
                 source=data.source,
                 download=data.download,
                 directory=self.workspace.downloads,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +14,14 @@ from .._text import printable
 from ..errors import UsageError
 from .class_names import ClassNames, prior_of, read_class_names
 from .label_log import GivenLabels, with_corrections
-from .options import DatasetWithLabels, Embed, EmbedArguments, Head, Images, LabelSource
+from .options import (
+    DatasetWithLabels,
+    Embed,
+    EmbedArguments,
+    Head,
+    Images,
+    LabelSource,
+)
 from .session import Session
 
 if TYPE_CHECKING:
@@ -195,10 +201,10 @@ def predicted_by(
     uses_classes: bool,
 ) -> tuple[Embeddings, Prediction]:
     """Embed a dataset as for training, and predict its images with a saved model."""
-    from ..active import check_spec
     from ..active import predict as predict_items
+    from ..models import ModelFile
 
-    embed_options = replace(embed_options, precision=check_spec(model, embed_options).precision)
+    embed_options = ModelFile.read(model).embed_options(embed_options, session.given)
     embeddings = session.embed(data, embed_options, uses_classes=uses_classes)
     return embeddings, predict_items(with_corrections(session, embeddings), model)
 

@@ -3,6 +3,8 @@
 from ._held_out import HeldOutPredictions as HeldOutPredictions
 from ._held_out import cross_validated_probabilities as cross_validated_probabilities
 from ._held_out import expected_calibration_error as expected_calibration_error
+from ._layers import Affine as Affine
+from ._layers import Layers as Layers
 from ._propagation import UnlabelledRows as UnlabelledRows
 from ._sgd import Minibatch as Minibatch
 from ._sgd import Network as Network

@@ -15,6 +15,7 @@ from . import registry as _registry  # noqa: F401  `format_spec` uses the regist
 from ._arrays import Array, Codes, Float64, check_finite, row_norms, softmax
 from ._held_out import HeldOutPredictions, expected_calibration_error
 from ._labelled import Labelled, check_class_weight, read_labelled, validated
+from ._layers import Affine, Layers
 
 BLOCK_ROWS = 4096
 """Rows that are predicted in one block."""
@@ -63,6 +64,15 @@ class EmbeddingHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the most probable label of each of (n, d) rows; the first label of a tie."""
         check_is_fitted(self)
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+
+    def layers(self) -> Layers | None:
+        """Return the fitted head as affine layers; None if it is not a sequence of such layers."""
+        return None
+
+    def _as_layers(self, *affine: tuple[Array, Array]) -> Layers:
+        """Return layers, each from (i, o) weights and (o,) intercepts."""
+        parts = tuple(Affine(np.asarray(each[0]), np.asarray(each[1])) for each in affine)
+        return Layers(parts, bool(self.normalize), float(self.temperature_))
 
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
         """Return new (b, K) logits of a block of rows; `offset` is the number of the first row."""
@@ -128,6 +138,11 @@ class LinearHead(EmbeddingHead):
     block_rows = 8192
     coef_: Float64
     intercept_: Float64
+
+    def layers(self) -> Layers | None:
+        """Return the fitted head as one affine layer."""
+        check_is_fitted(self)
+        return self._as_layers((self.coef_.T, self.intercept_))
 
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
         # The logits of a class are contiguous in memory, which makes the softmax fast. Scaling the

@@ -13,6 +13,7 @@ from ._arrays import Array, Codes, Float64, assign_folds, losses_and_residuals
 from ._embedding_head import MinibatchHead
 from ._held_out import fit_temperature
 from ._labelled import Labelled, join_classes
+from ._layers import Layers
 from ._network import (
     AdamState,
     DropoutPosterior,
@@ -162,6 +163,15 @@ class MLPHead(MinibatchHead):
         check_count("n_samples", n_samples)
         masks = draw_masks(rng, int(n_samples), len(self.hidden_intercept_), self.dropout)
         return DropoutPosterior(self._hidden, masks, self.coef_, self.intercept_, self.temperature_)
+
+    def layers(self) -> Layers | None:
+        """Return the fitted head as two affine layers; None with `stochastic_pred`."""
+        check_is_fitted(self)
+        if self.stochastic_pred:
+            return None
+        hidden_coef = self.hidden_coef_ / self.input_scale_  # (d, hidden) float64
+        shift = self.hidden_intercept_ - self.input_mean_ @ hidden_coef  # (hidden,)
+        return self._as_layers((hidden_coef, shift), (self.coef_, self.intercept_))
 
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
         hidden = self._hidden(rows, offset)  # (b, hidden)

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from .._specs import check_count
 from ._arrays import Array, Float32
 from ._embedding_head import BLOCK_ROWS
 from ._labelled import Sample
+from ._layers import Layers
 from ._moments import Moments
 from .ridge import CholeskySolver, RidgeHead, RidgeSolver, SpectralSolver
 
@@ -97,6 +99,13 @@ class RandomProjectionRidgeHead(RidgeHead):
 
     def _features(self, rows: Array) -> Array:
         return self._projected(rows.astype(np.float64))
+
+    def layers(self) -> Layers | None:
+        """Return the fitted head as two affine layers."""
+        check_is_fitted(self)
+        weights = _projection(self.n_features_in_, int(self.features), int(self.seed or 0))
+        zeros = np.zeros(weights.shape[1], dtype=np.float32)
+        return self._as_layers((weights, zeros), (self.coef_.T, self.intercept_))
 
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
         if not self.normalize:

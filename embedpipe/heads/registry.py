@@ -48,6 +48,7 @@ class Head(Protocol):
     - ``uses_prior = True``: `fit` accepts ``prior=``, a `ZeroShotPrior`.
     - ``warm_start``, a parameter: `fit` starts from the last solution.
     - ``posterior(X, n_samples, rng)``: draws of the fitted head; see `LogisticHead.posterior`.
+    - ``layers()``: the head as affine `Layers`, or None. `embedpipe export-model` needs them.
     - ``features(X)`` and ``prior_precision``: inputs and prior of a linear last layer; see
       `LogisticHead.features`.
     - ``cv_accuracy_``, ``cv_ece_``, ``cv_n_``: accuracy and expected calibration error on held-out

@@ -14,6 +14,7 @@ from ..errors import LabelError, UnknownNameError, UsageError
 from ._arrays import Array, Codes, Float32, log_losses
 from ._embedding_head import MinibatchHead
 from ._labelled import Labelled, join_classes, validated
+from ._layers import Layers
 from ._sgd import SCHEDULES, Network, SGDOptions, Training, UpdateRule, train
 
 MIN_EPOCHS, MIN_STEPS = 10, 100
@@ -225,6 +226,14 @@ class SGDHead(MinibatchHead):
         self._keep(network)
         self._evaluate(None, codes)
         return self
+
+    def layers(self) -> Layers | None:
+        """Return the fitted head as one or two affine layers."""
+        check_is_fitted(self)
+        output = (self.coef_.T, self.intercept_)
+        if not self.hidden:
+            return self._as_layers(output)
+        return self._as_layers((self.hidden_coef_.T, self.hidden_intercept_), output)
 
     def _logits(self, rows: NDArray[Any], dtype: type, offset: int) -> Array:
         scaled = np.asarray(self._scaled(rows, np.float32, offset), dtype=np.float32)

@@ -1,6 +1,6 @@
-"""The labelling page: a local server and the page that it serves.
+"""The labelling page, a local server and the page that it serves; and the service of a model.
 
-The server listens on 127.0.0.1 only and refuses requests without its token. A
+The server of the page listens on 127.0.0.1 only and refuses requests without its token. A
 :class:`~embedpipe.labelling.LabellingSession` stores all labels. docs/reference/labelling-api.md
 describes the HTTP interface.
 """
@@ -9,5 +9,14 @@ from __future__ import annotations
 
 from .address_file import address_stored, running_address
 from .labelling_server import LabellingServer, create_app
+from .model_api import Limits
+from .model_server import ModelServer
 
-__all__ = ["LabellingServer", "address_stored", "create_app", "running_address"]
+__all__ = [
+    "LabellingServer",
+    "Limits",
+    "ModelServer",
+    "address_stored",
+    "create_app",
+    "running_address",
+]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import secrets
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.requests import cookie_parser
@@ -12,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .json_messages import error_response
 
-__all__ = ["RUN_HEADER", "AuthMiddleware"]
+__all__ = ["RUN_HEADER", "Access", "AuthMiddleware", "own_hosts"]
 
 RUN_HEADER = "x-embedpipe-run"
 """Header that identifies the run; a restart or new images begin a new run.
@@ -68,23 +70,29 @@ in the folder where you started the page:</p>
 """
 
 
-class AuthMiddleware:
-    """Pass on only requests of our own page, or of a program with the token.
+class Access:
+    """Pass on only requests to this server's own address, of programs with the token.
 
-    It refuses a request whose Host is not 127.0.0.1 or localhost with our port; this prevents DNS
-    rebinding. It refuses a request from another site, and a request without the right token. It
-    refuses changes from a page of an earlier run, because its rows may belong to other items now.
-    The address of the first request contains the token, or `code`, which is valid once. Later
-    requests contain the token in a cookie that scripts cannot read and other sites cannot use.
-    Programs send ``Authorization: Bearer``. The token is never logged.
+    It refuses a request whose Host is not among `hosts`; this prevents DNS rebinding. It refuses a
+    request from another site, and a request without the right token. Programs send the token as
+    ``Authorization: Bearer``, or as the password of ``Authorization: Basic``.
+
+    Parameters
+    ----------
+    app
+        The application.
+    hosts
+        Accepted values of the header Host, in lower case; None for all values.
+    token
+        The token; None if none is required.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, token: str, run: str, port: int, code: str | None = None
-    ) -> None:
-        self.app, self._token, self._run, self._code = app, token, run, code
-        self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
-        self._cookie = f"embedpipe-{port}"
+    headers: Mapping[str, str] = HEADERS
+    """Headers of every response."""
+    wrong_host = "the host must be 127.0.0.1 or localhost, with the server's port."
+
+    def __init__(self, app: ASGIApp, *, hosts: set[str] | None, token: str | None) -> None:
+        self.app, self._hosts, self._token = app, hosts, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, or pass it on."""
@@ -96,7 +104,7 @@ class AuthMiddleware:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self.headers.items():
                     headers[name] = value
             await send(message)
 
@@ -105,20 +113,76 @@ class AuthMiddleware:
     def _refusal(self, scope: Scope) -> Response | None:
         """Return the response that refuses a request, or None if the request is accepted."""
         headers = Headers(scope=scope)
+        return (
+            self._refusal_of_host(headers)
+            or self._refusal_of_other_site(headers)
+            or self._refusal_of_token(scope, headers)
+        )
+
+    def _refusal_of_host(self, headers: Headers) -> Response | None:
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            return error_response(
-                421, "the host must be 127.0.0.1 or localhost, with the server's port."
-            )
+        if len(hosts) != 1 or (self._hosts is not None and hosts[0].lower() not in self._hosts):
+            return error_response(421, self.wrong_host)
+        return None
+
+    def _refusal_of_other_site(self, headers: Headers) -> Response | None:
+        own = f"http://{headers['host'].lower()}"
+        foreign = any(origin.lower() != own for origin in headers.getlist("origin"))
+        # The header is "none" if the user typed or pasted the address.
+        if foreign or headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            return error_response(403, "requests from other sites are refused.")
+        return None
+
+    def _refusal_of_token(self, scope: Scope, headers: Headers) -> Response | None:
+        if self._token is None or self._has_token(headers):
+            return None
+        return error_response(
+            401,
+            "the token is missing or wrong: send the header `Authorization: Bearer TOKEN`.",
+            headers={"www-authenticate": "Bearer"},
+        )
+
+    def _has_token(self, headers: Headers) -> bool:
+        """Return whether a program sent the right token in the header Authorization."""
+        return self._is_token(_given_token(headers))
+
+    def _is_token(self, given: str | None) -> bool:
+        """Return whether a token is that of the server, by a constant-time comparison."""
+        return given is not None and self._token is not None and _is_same(given, self._token)
+
+
+class AuthMiddleware(Access):
+    """Pass on only requests of our own page, or of a program with the token.
+
+    Beside the checks of `Access`, it refuses changes from a page of an earlier run, because its
+    rows may belong to other items now. The address of the first request contains the token, or
+    `code`, which is valid once. Later requests contain the token in a cookie that scripts cannot
+    read and other sites cannot use. The token is never logged.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, token: str, run: str, port: int, code: str | None = None
+    ) -> None:
+        super().__init__(app, hosts=own_hosts(port), token=token)
+        self._run, self._code, self._secret = run, code, token
+        self._cookie = f"embedpipe-{port}"
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """Return the response that refuses a request, or None if the request is accepted."""
+        headers = Headers(scope=scope)
+        refusal = self._refusal_of_host(headers)
+        if refusal is not None:
+            return refusal
         if scope["path"] == "/" and scope["method"] in READING:
             query = QueryParams(scope["query_string"])
             if "token" in query:  # a link with the token is accepted from any site
                 return self._set_cookie(query["token"])
             if "code" in query:
-                return self._set_cookie(self._token if self._is_code(query["code"]) else "")
-        if self._is_foreign(headers, hosts[0]):
-            return error_response(403, "requests from other sites are refused.")
-        if self._is_token(_bearer(headers)):
+                return self._set_cookie(self._secret if self._is_code(query["code"]) else "")
+        refusal = self._refusal_of_other_site(headers)
+        if refusal is not None:
+            return refusal
+        if self._has_token(headers):
             return self._refusal_of_other_run(headers) if RUN_HEADER in headers else None
         if not self._is_token(self._from_cookie(headers)):
             return _no_access(scope)
@@ -139,28 +203,17 @@ class AuthMiddleware:
             )
         return None
 
-    def _is_foreign(self, headers: Headers, host: str) -> bool:
-        origins = headers.getlist("origin")
-        if any(origin.lower() != f"http://{host.lower()}" for origin in origins):
-            return True
-        # The header is "none" if the user typed or pasted the address.
-        return headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
-
     def _set_cookie(self, given: str) -> Response:
         """Move the token from the address to a cookie, so that no browser history contains it."""
         if not self._is_token(given):
             return _no_access_page()
         # This is no redirect: after a link on another site, a redirect would have no strict cookie.
         response = HTMLResponse(SET_COOKIE_PAGE, headers={"cache-control": "no-store"})
-        response.set_cookie(self._cookie, self._token, path="/", httponly=True, samesite="strict")
+        response.set_cookie(self._cookie, self._secret, path="/", httponly=True, samesite="strict")
         return response
 
     def _from_cookie(self, headers: Headers) -> str | None:
         return cookie_parser(headers.get("cookie", "")).get(self._cookie)
-
-    def _is_token(self, given: str | None) -> bool:
-        """Return whether a token is that of the server, by a constant-time comparison."""
-        return given is not None and _is_same(given, self._token)
 
     def _is_code(self, given: str) -> bool:
         """Return whether a text is the code; the code is valid for one call only."""
@@ -175,9 +228,22 @@ def _is_same(given: str, secret: str) -> bool:
     return secrets.compare_digest(*digests)
 
 
-def _bearer(headers: Headers) -> str | None:
+def own_hosts(port: int) -> set[str]:
+    """Return the values of the header Host for a server that listens on 127.0.0.1."""
+    return {f"127.0.0.1:{port}", f"localhost:{port}"}
+
+
+def _given_token(headers: Headers) -> str | None:
+    """Return the token that a program sent: a bearer token, or the password of basic access."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    return given.strip() if scheme.lower() == "bearer" else None
+    if scheme.lower() == "bearer":
+        return given.strip()
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(given.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:  # not Base64, or not UTF-8
+        return None
 
 
 def _no_access(scope: Scope) -> Response:

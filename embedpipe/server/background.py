@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 
 from ..checks import CheckResult, check
-from ..errors import EmbedpipeError, RunError
+from ..errors import RunError
 from ..labelling import LabellingSession, Snapshot
-from .json_messages import Progress
+from .json_messages import Progress, problem_of
 
-__all__ = ["BackgroundChecks", "BackgroundTraining", "ClosedError", "problem_of"]
+__all__ = ["BackgroundChecks", "BackgroundTraining", "ClosedError"]
 
 EVERY, EVERY_SHARE = 10, 0.01
 """Minimum number of new labels before the next training, and their minimum share of all labels."""
@@ -17,13 +17,6 @@ EVERY, EVERY_SHARE = 10, 0.01
 
 class ClosedError(Exception):
     """Ends work in the background when the server is closed."""
-
-
-def problem_of(error: Exception) -> str:
-    """Return the text that the page shows about an error."""
-    if isinstance(error, EmbedpipeError):
-        return str(error)
-    return f"unexpected {type(error).__name__}: {error}"
 
 
 class BackgroundTraining:

@@ -14,21 +14,26 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ..errors import EmbedpipeError
+
 __all__ = [
     "MAX_BYTES",
     "Progress",
     "body_of",
+    "content_of",
     "day_in",
     "error_response",
     "file_of",
     "json_response",
     "number_in",
+    "problem_of",
     "progress_response",
     "rows_in",
     "rows_of_classes",
     "share_in",
     "text_in",
     "texts_in",
+    "too_large",
 ]
 
 MAX_BYTES = 2_000_000
@@ -76,19 +81,26 @@ def error_response(
     return JSONResponse({"error": message}, status_code=status, headers=more)
 
 
+def problem_of(error: Exception) -> str:
+    """Return the text that a client receives about an error."""
+    if isinstance(error, EmbedpipeError):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error}"
+
+
 def progress_response(progress: Progress) -> Response:
     """Return a progress with status 202: the client asks again later."""
     headers = {"cache-control": "no-store"}
     return JSONResponse(asdict(progress), status_code=202, headers=headers)
 
 
-async def body_of(request: Request) -> dict[str, Any]:
+async def body_of(request: Request, limit: int = MAX_BYTES) -> dict[str, Any]:
     """Return the JSON object of a request, or raise status 400, 413 or 415."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise HTTPException(415, "the content type must be application/json.")
     try:
-        parsed = json.loads(await _content_of(request, MAX_BYTES))
+        parsed = json.loads(await content_of(request, limit))
     except (ValueError, RecursionError):
         raise HTTPException(400, "the body is not JSON.") from None
     if not isinstance(parsed, dict):
@@ -101,19 +113,19 @@ async def file_of(request: Request) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not kind.startswith("image/") and kind != "application/octet-stream":
         raise HTTPException(415, "the content type must be image/… or application/octet-stream.")
-    return await _content_of(request, MAX_FILE_BYTES)
+    return await content_of(request, MAX_FILE_BYTES)
 
 
-async def _content_of(request: Request, limit: int) -> bytes:
+async def content_of(request: Request, limit: int) -> bytes:
     """Return the body of a request, or raise status 413 if it has more than `limit` bytes."""
     announced = request.headers.get("content-length", "0")
     if not announced.isdecimal() or int(announced) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
         if len(content) > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
     return bytes(content)
 
 
@@ -199,5 +211,6 @@ def day_in(request: Request, name: str) -> date | None:
         raise HTTPException(400, f"`{name}` must be a day, such as 2024-05-31.") from None
 
 
-def _too_large(limit: int) -> HTTPException:
+def too_large(limit: int) -> HTTPException:
+    """Return the error for a body of more than `limit` bytes."""
     return HTTPException(413, f"the body has more than {limit:,} bytes.")

@@ -17,8 +17,8 @@ from ..datasets.files import load_folder
 from ..embedding import embed
 from ..errors import EmbedpipeError
 from ..labelling import LabellingSession
-from .background import ClosedError, problem_of
-from .json_messages import Progress
+from .background import ClosedError
+from .json_messages import Progress, problem_of
 
 __all__ = ["NewImages"]
 

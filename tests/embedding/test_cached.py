@@ -56,16 +56,17 @@ def test_new_datasets_get_this_machines_precision(embed, photos, tmp_path):
 
 
 def test_predict_embeds_in_the_precision_of_the_model(embed, photos, tmp_path):
-    from embedpipe.active import check_spec
+    from embedpipe.models import ModelFile
 
     trained = embed(photos(6), precision=OTHER)
     labels = {"class0/0000.jpg": "a", "class1/0001.jpg": "b"}
     ep.train(trained, labels, output=tmp_path / "head.safetensors")
     options = ep.EmbedOptions(backbone="toy")
-    found = check_spec(tmp_path / "head.safetensors", options)
+    file = ModelFile.read(tmp_path / "head.safetensors")
+    found = file.embed_options(options)
     assert (found.precision, options.precision) == (OTHER, "auto")
     with pytest.raises(UsageError, match="was trained with another backbone or precision"):
-        check_spec(tmp_path / "head.safetensors", ep.EmbedOptions(backbone="toy", precision=HERE))
+        file.embed_options(ep.EmbedOptions(backbone="toy", precision=HERE))
 
 
 class Recorder(ep.ToyBackbone):
