@@ -49,9 +49,10 @@ def check_installed() -> None:
 def end_of(path: str) -> Fraction:
     """Return the end of a video in seconds after its first frame; raise DecodeError."""
     with _opened(path) as (container, stream):
-        start = Fraction(stream.start_time or 0) * stream.time_base
+        unit: Fraction = stream.time_base
+        start = (stream.start_time or 0) * unit
         if container.format.name.startswith("mov") and stream.duration is not None:
-            return Fraction(stream.duration) * stream.time_base
+            return int(stream.duration) * unit
         stated = container.duration  # of all streams
         if stated is None:
             return _last_end(container, stream) - start
@@ -61,7 +62,7 @@ def end_of(path: str) -> Fraction:
             if begin <= 0:
                 container.seek(stream.start_time or 0, stream=stream)
             else:
-                container.seek(int((begin + start) / stream.time_base), stream=stream)
+                container.seek(int((begin + start) / unit), stream=stream)
             end = _last_end(container, stream)
             if end > start or begin <= 0:
                 return end - start

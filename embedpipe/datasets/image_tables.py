@@ -233,9 +233,8 @@ def open_table(path: str) -> ImageTable:
     """Return the table of a file; raise DatasetError if it is damaged or has no images."""
     import pyarrow as pa
 
-    kind = ParquetTable if path.lower().endswith(".parquet") else ArrowTable
     try:
-        return kind(path)
+        return ParquetTable(path) if path.lower().endswith(".parquet") else ArrowTable(path)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise damaged(path, error) from error
 
@@ -273,7 +272,7 @@ def columns_of(schema: pa.Schema) -> TableColumns | None:
         for name in schema.names
         if _kind(features.get(name)) == "ClassLabel" and features[name].get("names")
     ]
-    label = next((name for name in _USUAL_LABELS if name in classes), (classes or [None])[0])
+    label = next((name for name in (*_USUAL_LABELS, *classes) if name in classes), None)
     names = tuple(map(str, features[label]["names"])) if label is not None else None
     if label is None:
         usual = (name for name in _USUAL_LABELS if name in schema.names)
