@@ -50,7 +50,7 @@ def end_of(path: str) -> Fraction:
     """Return the end of a video in seconds after its first frame; raise DecodeError."""
     with _opened(path) as (container, stream):
         unit: Fraction = stream.time_base
-        start = (stream.start_time or 0) * unit
+        start: Fraction = (stream.start_time or 0) * unit
         if container.format.name.startswith("mov") and stream.duration is not None:
             return int(stream.duration) * unit
         stated = container.duration  # of all streams

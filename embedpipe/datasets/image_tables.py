@@ -303,4 +303,4 @@ def _is_image(kind: pa.DataType) -> bool:
     found = {field.name: field.type for field in kind}
     if not {"bytes", "path"} <= found.keys():
         return False
-    return types.is_binary(found["bytes"]) or types.is_large_binary(found["bytes"])
+    return bool(types.is_binary(found["bytes"]) or types.is_large_binary(found["bytes"]))
