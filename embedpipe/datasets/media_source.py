@@ -25,6 +25,7 @@ from .._pixels import (
 )
 from .._pixels.video import check_installed, end_of, frames_at
 from .._storage import in_parallel
+from ..errors import DatasetError
 from .identifiers import decode_id
 from .media_fragments import Box, Part, format_time, is_video, part_of
 from .source import FolderSource, Source, Stamp, readable_size
@@ -32,6 +33,9 @@ from .source import FolderSource, Source, Stamp, readable_size
 __all__ = ["MediaSource", "frame_ids"]
 
 Content = bytes | OSError
+
+MAX_FRAMES = 10_000_000
+"""Maximum number of frames of a video, by the end that its header states."""
 
 _BLOCK = 1 << 20
 """Bytes of a video that are hashed at once."""
@@ -259,7 +263,13 @@ def frame_ids(root: str, videos: Sequence[str], every: Fraction) -> list[str]:
             end = end_of(os.path.join(root, decode_id(video)))
         except DecodeError:
             return [video]
-        times = (every * number for number in range(max(1, -(-end // every))))
+        count = max(1, -(-end // every))
+        if count > MAX_FRAMES:
+            raise DatasetError(
+                f"{video!r} lasts {float(end):,.0f} s and has {count:,} frames at intervals of "
+                f"{format_time(every)} s; the limit is {MAX_FRAMES:,}. Give a longer --every."
+            )
+        times = (every * number for number in range(count))
         return [f"{video}#t={format_time(time)}" for time in times]
 
     return [id for ids in in_parallel(listed, videos) for id in ids]

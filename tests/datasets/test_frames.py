@@ -16,7 +16,7 @@ import pytest
 from embedpipe._pixels import DecodeError, content_id_of, decoded
 from embedpipe._pixels import video as video_module
 from embedpipe._pixels.video import end_of, frames_at
-from embedpipe.datasets import load_dataset
+from embedpipe.datasets import load_dataset, media_source
 from embedpipe.datasets.media_fragments import read_interval
 from embedpipe.errors import DatasetError, UsageError
 from embedpipe.testing import check_dataset
@@ -224,6 +224,17 @@ def test_wrong_intervals(text: str) -> None:
     assert str(caught.value) == (
         "the time between frames must be at least 1 ms in whole milliseconds, such as 1s, 500ms or "
         f"2min; got {text!r}."
+    )
+
+
+def test_too_many_frames_are_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(media_source, "MAX_FRAMES", 100)
+    write_video(tmp_path / "clip.mp4")
+    with pytest.raises(DatasetError) as caught:
+        load_dataset(tmp_path, every="1ms")
+    assert str(caught.value) == (
+        "'clip.mp4' lasts 2 s and has 2,000 frames at intervals of 0.001 s; the limit is 100. Give "
+        "a longer --every."
     )
 
 
