@@ -29,24 +29,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--dim", type=int, default=768)
-    parser.add_argument("--folder", type=Path, help="folder for the images and the workspace")
+    parser.add_argument("folder", type=Path, help="folder for the images; kept for the next run")
+    parser.add_argument("--make-only", action="store_true", help="make the images and vectors")
     arguments = parser.parse_args()
     without_slowing_settings()
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
-        folder = Path(name)
-        os.environ["EMBEDPIPE_WORKSPACE"] = str(folder / "workspace")
-        os.environ["XDG_DATA_HOME"] = str(folder / "data")
-        make(folder, arguments.items, arguments.dim)
-        measure(folder)
+    if not (arguments.folder / "vectors.parquet").exists():
+        make(arguments.folder, arguments.items, arguments.dim)
+    if not arguments.make_only:
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+            os.environ["EMBEDPIPE_WORKSPACE"] = str(Path(name) / "workspace")
+            os.environ["XDG_DATA_HOME"] = str(Path(name) / "data")
+            measure(arguments.folder, Path(name))
     return 0
 
 
 def make(folder: Path, n: int, dim: int) -> None:
     """Write n small images, a tenth of them in the test split, and a file of their vectors."""
+    folder.mkdir(parents=True, exist_ok=True)
     matrix, classes = clusters(folder / "clusters.npy", n, dim)
     pixels = np.random.default_rng(0).integers(0, 256, (n, 64), dtype=np.uint8)
     schema = pa.schema([("path", pa.string()), ("embedding", pa.list_(pa.float32(), dim))])
-    with pq.ParquetWriter(folder / "vectors.parquet", schema, use_dictionary=False) as writer:
+    unfinished = folder / "unfinished.parquet"
+    with pq.ParquetWriter(unfinished, schema, use_dictionary=False) as writer:
         for start in range(0, n, BLOCK):
             paths = []
             for row in range(start, min(start + BLOCK, n)):
@@ -58,24 +62,25 @@ def make(folder: Path, n: int, dim: int) -> None:
             flat = pa.array(np.ascontiguousarray(matrix[start : start + BLOCK]).reshape(-1))
             columns = [pa.array(paths), pa.FixedSizeListArray.from_arrays(flat, dim)]
             writer.write_batch(pa.record_batch(columns, schema=schema))
+    unfinished.replace(folder / "vectors.parquet")
 
 
-def measure(folder: Path) -> None:
-    """Run and time the commands."""
+def measure(folder: Path, place: Path) -> None:
+    """Run and time the commands; `place` is a folder for the workspace."""
     photos, file = folder / "photos", folder / "vectors.parquet"
     run("import-vectors", photos, file, "--name", "bench")
     run("import-vectors", photos, file, "--name", "bench")
     run("embed", photos, "--vectors", file)
-    run("embed", photos, "--backbone", "imported:bench", "--output", folder / "again.parquet")
-    written = pq.read_table(folder / "again.parquet").sort_by("path")
+    run("embed", photos, "--backbone", "imported:bench", "--output", place / "again.parquet")
+    written = pq.read_table(place / "again.parquet").sort_by("path")
     given = pq.read_table(file).sort_by("path")
     print(f"round trip through Parquet is exact: {written.equals(given, check_metadata=False)}")
     use = ("--backbone", "imported:bench")
     run("select", photos, "-n", 100, "--strategy", "coreset", *use)
     run("select", photos, "-n", 100, "--strategy", "margin", "--labels", "dataset", *use)
-    run("compare", photos, "--strategies", "coreset,random", "--seeds", 3, "--rounds", 5, *use)
     label(photos, *use)
-    size = sum(path.stat().st_size for path in (folder / "workspace" / "cache").rglob("*.parquet"))
+    run("compare", photos, "--strategies", "coreset,random", "--seeds", 3, "--rounds", 5, *use)
+    size = sum(path.stat().st_size for path in (place / "workspace" / "cache").rglob("*.parquet"))
     print(f"cache: {size / given.num_rows:.0f} bytes for each image")
 
 
@@ -90,7 +95,7 @@ def run(*arguments: object) -> None:
     seconds = time.perf_counter() - started
     shown = [each for each in words if not each.startswith("/")]
     peak = usage.ru_maxrss / 1024
-    print(f"{' '.join(shown)}: {seconds:.1f} s, {peak:,.0f} MB at the peak, status {status}")
+    print(f"{' '.join(shown)}: {seconds:.1f} s, {peak:,.0f} MB, status {status}", flush=True)
     if status:
         print(json.loads(output)["error"])
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +39,7 @@ from .filling import FRAGMENT_ROWS, FillResult
 from .scan import Progress, Scan
 from .vector_files import VectorFile, VectorSource
 
-__all__ = ["IMPORTED", "Imported", "add_imported", "is_imported", "spec_name"]
+__all__ = ["IMPORTED", "Imported", "add_imported", "is_imported", "options_for_model", "spec_name"]
 
 LIBRARY = "imported"
 IMPORTED = f"{LIBRARY}:"
@@ -47,6 +47,8 @@ IMPORTED = f"{LIBRARY}:"
 
 _NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _DEFAULT = EmbedOptions().backbone
+
+Options = TypeVar("Options", bound=EmbedOptions)
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,28 @@ def spec_name(backbone: Any) -> str | None:
     if isinstance(backbone, str) and backbone.startswith(IMPORTED):
         return backbone.removeprefix(IMPORTED)
     return None
+
+
+def options_for_model(options: Options, spec: Spec, model: str | Path) -> Options | None:
+    """Return the options for a model that was trained on imported vectors of a spec.
+
+    The result is None if neither the model nor the options have imported vectors.
+    """
+    trained, given = spec_name(spec), spec_name(options.backbone)
+    if trained is None and not is_imported(options):
+        return None
+    if trained is None:
+        raise UsageError(
+            f"{model} was trained with the backbone {spec.backbone['architecture']}, not on "
+            "imported vectors: leave them out."
+        )
+    if given not in (None, trained) or (given is None and options.backbone != _DEFAULT):
+        name = IMPORTED + trained
+        raise UsageError(
+            f"{model} was trained on {name}: leave out --backbone {options.backbone}. If these "
+            "images have no vectors of that name, give a file with --vectors."
+        )
+    return replace(options, backbone=spec, precision=spec.precision)
 
 
 def add_imported(
@@ -120,6 +144,8 @@ def _check(options: EmbedOptions) -> None:
         )
     unused = {
         "--weights": options.weights is not None,
+        "--image-size": options.image_size is not None,
+        "--pooling": options.pooling is not None,
         "--scaled-decode": options.scaled_decode,
         f"--precision {options.precision}": options.precision not in ("auto", "fp32"),
     }

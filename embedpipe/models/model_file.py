@@ -12,7 +12,7 @@ from ..backbones import Backbone
 from ..cache import Spec
 from ..embedding import Embeddings
 from ..embedding.embed import backbone_of, spec_of
-from ..embedding.imports import spec_name
+from ..embedding.imports import options_for_model
 from ..errors import DamagedFileError, UsageError
 from ..heads import load_head
 from .exported import DESCRIPTION
@@ -109,9 +109,9 @@ class ModelFile:
         UsageError
             If the options lead to vectors of another spec.
         """
-        if spec_name(self.spec) is not None:  # no image is encoded; the store has the vectors
-            is_named = options.vectors is not None or spec_name(options.backbone) is not None
-            return options if is_named else replace(options, backbone=self.spec)
+        imported = options_for_model(options, self.spec, self.path)
+        if imported is not None:  # no image is encoded; the store has the vectors
+            return imported
         stored = self.metadata.get("embed") or {}
         if "backbone" not in given:
             kept = {key: stored[key] for key in STORED if key in stored and key not in given}

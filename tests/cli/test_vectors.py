@@ -81,6 +81,42 @@ def test_every_command_takes_vectors(
     assert call("cache", "list", "--json").json()["specs"] == []
 
 
+def test_a_model_predicts_with_vectors_of_its_own_spec(
+    call: Callable[..., Outcome], photos: Callable[..., Path], labels: Path, tmp_path: Path
+) -> None:
+    folder, other, model = photos(12), photos(15, name="other"), tmp_path / "m.safetensors"
+    file = write_vectors(folder, tmp_path / "v.npy")
+    train = ("--labels", labels, "--output", model, "--head", "logistic", "--quiet")
+    assert call("train", folder, "--vectors", file, *train).status == 0
+    (spec,) = call("cache", "list", "--json").json()["specs"]
+    predict = ("--model", model, "--quiet")
+    assert call("predict", folder, *predict, "--json").json()["items"] == 12
+    for path in other.glob("*/*"):  # other images than those in `folder`
+        path.write_bytes(path.read_bytes() + b" ")
+    status, message = call("predict", other, *predict).error()
+    assert status == 1
+    assert message.startswith("embedpipe: 15 of the 15 images of 'other-")
+    assert message.endswith(
+        f"Import a file with their vectors: `--backbone {spec['backbone']} --vectors FILE`."
+    )
+    rest = write_vectors(other, tmp_path / "other.npy")
+    predicted = call("predict", other, *predict, "--vectors", rest, "--json").json()
+    assert [each["label"] for each in predicted["predictions"]] == [
+        "abc"[int(each["id"][5])] for each in predicted["predictions"]
+    ]
+    assert call("predict", folder, *predict, "--backbone", "toy").error() == (
+        2,
+        f"embedpipe: {model} was trained on {spec['backbone']}: leave out --backbone toy. If these "
+        "images have no vectors of that name, give a file with --vectors.",
+    )
+    assert call("train", folder, "--backbone", "toy", *train).status == 0
+    assert call("predict", folder, *predict, "--vectors", file).error() == (
+        2,
+        f"embedpipe: {model} was trained with the backbone toy, not on imported vectors: leave "
+        "them out.",
+    )
+
+
 def test_forget_erases_an_imported_vector(
     call: Callable[..., Outcome], photos: Callable[..., Path], tmp_path: Path
 ) -> None:
