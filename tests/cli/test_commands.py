@@ -106,9 +106,9 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     "unknown backbone": (
         ["embed", "{photos}", "--backbone", "efficientnet_lite1"], 2,
         "unknown backbone 'efficientnet_lite1'. Did you mean 'efficientnet_lite2'? Known: "
-        "efficientnet_lite0, efficientnet_lite2, toy. Any timm:NAME or torchvision:NAME is a "
-        "backbone too. For a "
-        "backbone of your own, add --import MODULE.",
+        "efficientnet_lite2, efficientnet_lite0 and others. Any timm:NAME, openclip:NAME, "
+        "torchvision:NAME or onnx:FILE is a backbone too. For a backbone of your own, add --import "
+        "MODULE.",
     ),
     "unknown timm model": (
         ["embed", "{photos}", "--backbone", "timm:resnet181"], 2,
@@ -159,7 +159,7 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "unknown runtime": (
         ["embed", "{photos}", "--runtime", "tensorflow"], 2,
-        "unknown runtime 'tensorflow': use auto, torch, torch-compile, openvino.",
+        "unknown runtime 'tensorflow': use auto, torch, torch-compile, openvino, onnxruntime.",
     ),
     "unknown executor": (
         ["embed", "{photos}", "--executor", "spark"], 2,
@@ -231,8 +231,8 @@ ERRORS: dict[str, tuple[list[object], int, str]] = {
     ),
     "weights of a backbone that has its own": (
         ["embed", "{photos}", "--backbone", "efficientnet_lite0", "--weights", "w.pth"], 2,
-        "the backbone 'efficientnet_lite0' has its own weights: use --weights with timm:NAME or "
-        "torchvision:NAME only.",
+        "the backbone 'efficientnet_lite0' has its own weights: use --weights with timm:NAME, "
+        "openclip:NAME or torchvision:NAME only.",
     ),
 }  # fmt: skip
 

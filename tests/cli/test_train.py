@@ -29,7 +29,7 @@ def test_train_and_predict(
     )
     result = call("predict", folder, "--model", head, "--output", output, "--json").json()
     assert list(result) == [
-        "accuracy", "items", "left_out", "output", "judged", "accuracy_note",
+        "accuracy", "items", "left_out", "output", "judged", "accuracy_note", "zero_shot",
     ]  # fmt: skip
     rows = read_csv(output)
     assert len(rows) == 12
