@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import embedpipe as ep
-from embedpipe.errors import UsageError
 from tests.cli.conftest import Outcome
 
 
@@ -130,22 +129,3 @@ def test_forget_erases_an_imported_vector(
     result = call("embed", folder, "--vectors", file, "--json", "--quiet").json()
     assert (result["items"], result["embedded"], result["failed"]) == (11, 0, 0)
     assert call("cache", "verify").status == 0
-
-
-def test_predict_uses_the_imported_vectors_of_the_model(
-    call: Callable[..., Outcome], photos: Callable[..., Path], labels: Path, tmp_path: Path
-) -> None:
-    folder, model = photos(12), tmp_path / "model"
-    file = write_vectors(folder, tmp_path / "v.npy")
-    trained = call("train", folder, "--vectors", file, "--labels", labels, "--output", model)
-    assert trained.status == 0, trained.err
-    found = call("predict", folder, "--model", model, "--json", "-q").json()
-    again = call("predict", folder, "--vectors", file, "--model", model, "--json", "-q").json()
-    assert found["predictions"] == again["predictions"]
-    assert len(found["predictions"]) == 12
-    other = write_vectors(folder, tmp_path / "other.npy", scale=2.0)
-    status, message = call("predict", folder, "--vectors", other, "--model", model).error()
-    assert status == 2
-    assert "was trained with another backbone or precision" in message
-    with pytest.raises(UsageError, match="was trained on imported vectors"):
-        ep.load_model(model)
