@@ -150,7 +150,7 @@ class Learner:
                 Predictions(np.asarray(head.classes_), probabilities[unlabelled]),
             )
             classes = tuple(str(name) for name in head.classes_)
-            before = self._batch and self.model
+            before = None if self._batch is None else self.model  # not the zero-shot model
             agreement = None if before is None else _agreement(before, classes, codes)
             evidence = Evidence(len(batch.rows), accuracy, scored, agreement)
             self._history.add(Fit(snapshot.version, evidence, expected.bounds))

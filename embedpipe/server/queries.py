@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ class SimilarityQueries:
         return found
 
 
-def _keep(kept: OrderedDict, key: object, value: object) -> None:  # type: ignore[type-arg]
+def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
     """Add an entry, and remove the oldest of more than `MAX_KEPT`."""
     kept[key] = value
     kept.move_to_end(key)
