@@ -153,8 +153,8 @@ def _load_path(given: str | os.PathLike[str], request: Request) -> Dataset:
         return _load_file(path, request)
     _refuse_options(request, shown)
     if not is_clear_tree(path):
-        shards = load_shards_in if request.every is None else None
-        return load_folder(path, request.folder_labels, request.every, shards)
+        loader = load_shards_in if request.every is None else None
+        return load_folder(path, request.folder_labels, request.every, loader)
     _refuse_all(request, shown)
     return load_clear_tree(path)
 
