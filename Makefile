@@ -19,8 +19,8 @@ test-all: $(READY)  ## every test
 
 consumers: $(CONSUMERS)/.installed  ## test the exchange with Label Studio, FiftyOne, datasets and Avalanche
 	$(CONSUMERS)/bin/pytest tests/labels/exchange/test_consumers.py \
-		tests/labels/exchange/test_label_studio.py tests/continual/test_avalanche.py \
-		tests/continual/test_avalanche_methods.py
+		tests/labels/exchange/test_label_studio.py tests/server/test_label_studio_project.py \
+		tests/continual/test_avalanche.py tests/continual/test_avalanche_methods.py
 
 check: $(READY)  ## lint, format, types, layers, no circular imports, documentation
 	$(BIN)/ruff check .

@@ -17,7 +17,14 @@ from ..errors import RunError, UsageError
 from .class_names import ClassNames, prior_of, read_class_names
 from .label_finding import recorded_workspaces, remember
 from .label_log import login_name
-from .options import DatasetWithLabels, EmbedArguments, Head, TargetName
+from .options import (
+    DatasetWithLabels,
+    EmbedArguments,
+    FirstStrategy,
+    Head,
+    LaterStrategy,
+    TargetName,
+)
 from .session import Session
 from .target import target_facts, target_of
 
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
     from ..datasets import Dataset
     from ..labelling import AnnotatedRound
 
-__all__ = ["annotate", "label"]
+__all__ = ["annotate", "label", "load_folder"]
 
 LEAST_CONFIDENT_IN_TARGET = "combine(least_confidence, target_similarity)"
 """Strategy of `annotate` with a target."""
@@ -44,10 +51,8 @@ def label(
             show_default=False,
         ),
     ] = None,
-    strategy: Annotated[
-        str, typer.Option(help="Strategy of the later batches, with a trained model")
-    ] = "auto",
-    initial: Annotated[str, typer.Option(help="Strategy of the first batch")] = "auto",
+    strategy: LaterStrategy = "auto",
+    initial: FirstStrategy = "auto",
     target: TargetName = None,
     classes: ClassNames = None,
     head: Head = "auto",
@@ -92,7 +97,7 @@ def label(
         first.check_target()
         chosen.check_target()
     names = read_class_names(classes, embed_options)
-    embeddings = session.embed(_load(session, data), embed_options)
+    embeddings = session.embed(load_folder(session, data), embed_options)
     used_in = target_of(session, embeddings, target, embed_options)
     folder = session.workspace.dataset_folder(embeddings.dataset.name)
     with LabelLog(session.workspace.labels) as log:
@@ -129,7 +134,7 @@ def label(
         session.remark(f"{count} labels are stored. Run the same command again to continue.")
 
 
-def _load(session: Session, data: DatasetWithLabels) -> Dataset:
+def load_folder(session: Session, data: DatasetWithLabels) -> Dataset:
     """Load the dataset, and refuse a single image."""
     dataset = session.load(data)
     if dataset.listed:
@@ -216,7 +221,7 @@ def annotate(
     from ..labels import LabelLog
 
     get_head(head)  # an unknown name is an error before the embedding
-    embeddings = session.embed(_load(session, data), embed_options)
+    embeddings = session.embed(load_folder(session, data), embed_options)
     used_in = target_of(session, embeddings, target, embed_options)
     person = who or login_name()
     folder = session.workspace.dataset_folder(embeddings.dataset.name)

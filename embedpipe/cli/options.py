@@ -32,6 +32,7 @@ __all__ = [
     "EmbedArguments",
     "Executor",
     "FailureLimit",
+    "FirstStrategy",
     "Head",
     "Images",
     "ImagesWithLabels",
@@ -39,6 +40,7 @@ __all__ = [
     "LabelInputs",
     "LabelSource",
     "LabelSourceOrOwn",
+    "LaterStrategy",
     "ModelFileName",
     "OpenPage",
     "TargetName",
@@ -208,12 +210,16 @@ Executor = Annotated[
     ),
 ]
 Address = Annotated[str | None, typer.Option(help=ADDRESS, show_default=False)]
+FirstStrategy = Annotated[str, typer.Option("--initial", help="Strategy of the first batch")]
 Head = Annotated[str, _as_option(LoopFields, "head")]
 Index = Annotated[str, _as_option(ExperimentFields, "index")]
 OpenPage = Annotated[bool, typer.Option("--open", help="Open the report in the browser at the end")]
 ModelFileName = Annotated[
     Path,
     typer.Option("--model", help="Model file written by `train`", show_default=False),
+]
+LaterStrategy = Annotated[
+    str, typer.Option("--strategy", help="Strategy of the later batches, with a trained model")
 ]
 TargetName = Annotated[
     str | None,

@@ -209,24 +209,7 @@ class Learner:
         """Return up to `n` items to label next; see `LabellingSession.propose`."""
         with self._work:
             model = self.model if model is None else model
-            snapshot = self._snapshot()
-            labelled, declined = snapshot.labelled(), snapshot.declined()
-            pool = RoundPool(
-                self._embeddings.matrix,
-                declined=declined,
-                labelled=labelled.rows,
-                labels=labelled.labels,
-                head=None if model is None else model.head,
-                candidates=self.candidates,
-                index=self._index,
-                target=self._target,
-            )
-            n = min(n, pool.unlabelled.size)
-            if n < 1:
-                return []
-            strategy = self._strategy if model is not None and model.labelled else self._initial
-            rng = np.random.default_rng([self._seed, len(labelled.rows), len(declined)])
-            chosen = strategy.select(pool, n, rng).rows
+            chosen = self._selected(n, model)
             if model is not None:
                 return sorted_by_group([self._proposal(int(row), model) for row in chosen])
             names = cluster_names(take_rows(self._embeddings.matrix, chosen))
@@ -234,6 +217,32 @@ class Learner:
             return sorted_by_group(
                 [Proposal(int(row), self._ids[row], None, None, name) for row, name in named_rows]
             )
+
+    def order(self, n: int, model: Model | None = None) -> NDArray[np.int64]:
+        """Return the rows of `LabellingSession.order`."""
+        with self._work:
+            return self._selected(n, self.model if model is None else model)
+
+    def _selected(self, n: int, model: Model | None) -> NDArray[np.int64]:
+        """Return up to `n` rows in the order in which the strategy selects them."""
+        snapshot = self._snapshot()
+        labelled, declined = snapshot.labelled(), snapshot.declined()
+        pool = RoundPool(
+            self._embeddings.matrix,
+            declined=declined,
+            labelled=labelled.rows,
+            labels=labelled.labels,
+            head=None if model is None else model.head,
+            candidates=self.candidates,
+            index=self._index,
+            target=self._target,
+        )
+        n = min(n, pool.unlabelled.size)
+        if n < 1:
+            return np.array([], dtype=np.int64)
+        strategy = self._strategy if model is not None and model.labelled else self._initial
+        rng = np.random.default_rng([self._seed, len(labelled.rows), len(declined)])
+        return strategy.select(pool, n, rng).rows
 
     def label_doubts(self, n: int) -> LabelDoubts:
         """Return up to `n` likely label errors; see `LabellingSession.label_doubts`."""

@@ -206,11 +206,13 @@ class LabellingSession:
         *,
         suggestions: Sequence[str | None] | None = None,
         model: str | None = None,
+        who: str | None = None,
     ) -> int:
         """Label items, and return the id of the last event when it is on the disk.
 
         `label` is one class for all rows, or one class for each row. A new name creates a class.
-        `suggestions` are the predictions of `model`, one for each row.
+        `suggestions` are the predictions of `model`, one for each row. `who` is the annotator, by
+        default the annotator of the session.
         """
         labels = [label] * len(rows) if isinstance(label, str) else label
         if len(labels) != len(rows):
@@ -225,6 +227,7 @@ class LabellingSession:
                 {"label": name, "suggestion": suggestion, "model": model}
                 for name, suggestion in zip(labels, suggested, strict=True)
             ],
+            who,
         )
 
     def accept(self, rows: Sequence[int], suggestions: Sequence[str], model: str) -> list[int]:
@@ -250,11 +253,14 @@ class LabellingSession:
             self.mark(rows, "clear")
             return rows
 
-    def mark(self, rows: Sequence[int], kind: str) -> int:
-        """Mark items as skipped (``"skip"``), ``"unsure"``, or unlabelled (``"clear"``)."""
+    def mark(self, rows: Sequence[int], kind: str, *, who: str | None = None) -> int:
+        """Mark items as skipped (``"skip"``), ``"unsure"``, or unlabelled (``"clear"``).
+
+        `who` is the annotator, by default the annotator of the session.
+        """
         if kind not in MARKS:
             raise UsageError(f"unknown mark {kind!r}; expected {', '.join(MARKS)}.")
-        return self._append_for(kind, rows, [{} for _ in rows])
+        return self._append_for(kind, rows, [{} for _ in rows], who)
 
     def add_class(self, name: str) -> int:
         """Create a class, unless it exists."""
@@ -291,7 +297,13 @@ class LabellingSession:
     def _class_event(self, kind: str, old: str, new: str | None) -> Event:
         return Event(kind, self.dataset, previous=old, label=new, who=self.who)
 
-    def _append_for(self, kind: str, rows: Sequence[int], more: Sequence[dict[str, Any]]) -> int:
+    def _append_for(
+        self,
+        kind: str,
+        rows: Sequence[int],
+        more: Sequence[dict[str, Any]],
+        who: str | None = None,
+    ) -> int:
         """Append an event for each item."""
         if not len(rows):
             return self.version
@@ -301,7 +313,7 @@ class LabellingSession:
                 self.dataset,
                 self.ids[self._checked(row)],
                 self.embeddings.content_ids[row],
-                who=self.who,
+                who=self.who if who is None else who,
                 round=self.round,
                 **fields,
             )
@@ -367,6 +379,10 @@ class LabellingSession:
         are not proposed.
         """
         return self._learner.propose(n, model)
+
+    def order(self, n: int, model: Model | None = None) -> NDArray[np.int64]:
+        """Return the rows of `propose` in the order in which the strategy selects them."""
+        return self._learner.order(n, model)
 
     def doubted(self, n: int) -> list[Proposal]:
         """Return up to `n` items with a likely wrong label; see `label_doubts`."""

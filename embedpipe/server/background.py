@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from ..checks import CheckResult, check
 from ..errors import RunError
@@ -23,10 +24,11 @@ class BackgroundTraining:
     """Train a session's model on its own thread, one training at a time.
 
     A request during a training starts another training afterwards, with all labels stored by then.
+    `after` is called on the same thread after each training, also if no model could be trained.
     """
 
-    def __init__(self, session: LabellingSession) -> None:
-        self._session = session
+    def __init__(self, session: LabellingSession, after: Callable[[], None] = lambda: None) -> None:
+        self._session, self._after = session, after
         self._changed = threading.Condition()
         self._requested, self._working, self._closed = False, False, False
         self._trained = (-1, 0)  # version and number of labels of the last training
@@ -46,15 +48,19 @@ class BackgroundTraining:
             self._changed.notify_all()
 
     def request_if_due(self, snapshot: Snapshot) -> None:
-        """Train the model if there are enough labels since the last training."""
+        """Train the model if no training runs and there are enough new labels."""
+        if not self.busy and self.is_due(snapshot):
+            self.request()
+
+    def is_due(self, snapshot: Snapshot) -> bool:
+        """Return whether there are enough labels since the last training that has ended."""
         counts = snapshot.counts().values()
-        if self.busy or sum(count > 0 for count in counts) < 2:
-            return
+        if sum(count > 0 for count in counts) < 2:
+            return False
         version, labels = self._trained
         # After the last item is labelled, one new label is enough.
         enough = max(EVERY, EVERY_SHARE * labels) if self._session.left() else 1
-        if snapshot.version > version and abs(sum(counts) - labels) >= enough:
-            self.request()
+        return snapshot.version > version and abs(sum(counts) - labels) >= enough
 
     def wait(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds for all requested trainings; return whether they ended."""
@@ -77,6 +83,7 @@ class BackgroundTraining:
                 self._requested, self._working = False, True
             try:
                 self._train()
+                self._after()
             finally:
                 with self._changed:
                     self._working = False

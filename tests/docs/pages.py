@@ -12,6 +12,7 @@ import re
 import runpy
 import shlex
 import signal
+import socket
 import sys
 import types
 import urllib.request
@@ -160,7 +161,7 @@ def run_command(words: list[str], fails: bool) -> str:
         return run_script(REPOSITORY / arguments[0], arguments[1:])
     if program != "embedpipe":
         return ""
-    if arguments[0] == "label":
+    if arguments[0] in ("label", "label-studio"):
         return serve(arguments)
     answers = "hat\nskirt\n" * 50 + "q\n" if arguments[0] == "annotate" else "y\n"
     result = CliRunner().invoke(app, arguments, input=answers)
@@ -180,14 +181,19 @@ def run_script(path: Path, arguments: list[str]) -> str:
 
 
 def serve(arguments: list[str]) -> str:
-    """Start the labelling page, interrupt it when its address is printed, and return that line."""
+    """Start a server, interrupt it when its address is printed, and return that line."""
     command = [sys.executable, "-m", "embedpipe", *arguments]
+    shown = b"<title>embedpipe label</title>"
+    if arguments[0] == "label-studio":
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            command += ["--port", str(free.getsockname()[1])]
+        shown = b'"status":"UP"'
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     with started(command, stderr=None, env=environment) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         with urllib.request.urlopen(re.search(r"http://\S+", line)[0]) as answer:  # type: ignore[index]
-            assert b"<title>embedpipe label</title>" in answer.read()
+            assert shown in answer.read()
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
     return line

@@ -15,7 +15,13 @@ from .entries import Entry, Labelled
 from .format import Format, ReadOptions, WriteOptions, formats
 from .label_studio_tasks import CHOICE, LOCAL_FILES, task_entries
 
-__all__ = ["LabelStudioFormat", "labelling_config", "local_files_url", "serving_instructions"]
+__all__ = [
+    "LabelStudioFormat",
+    "choice_result",
+    "labelling_config",
+    "local_files_url",
+    "serving_instructions",
+]
 
 TASKS, CONFIG = "tasks.json", "config.xml"
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -127,22 +133,25 @@ def _task(item: Labelled, url: str) -> dict[str, Any]:
         data["who"] = item.who
     task: dict[str, Any] = {"data": data}
     if item.prediction is not None:
-        prediction: dict[str, Any] = {"result": [_choice(item.prediction)]}
+        prediction: dict[str, Any] = {"result": [choice_result(item.prediction)]}
         more = {"model_version": item.model, "score": item.score}
         prediction |= {key: value for key, value in more.items() if value is not None}
         task["predictions"] = [prediction]
     if item.status == "skip":
         task["annotations"] = [{"result": [], "was_cancelled": True}]
     elif item.is_sure:
-        task["annotations"] = [{"result": [_choice(item.label)], "was_cancelled": False}]
+        task["annotations"] = [{"result": [choice_result(item.label)], "was_cancelled": False}]
     return task
 
 
-def _choice(name: str | None) -> dict[str, Any]:
+def choice_result(
+    name: str | None, *, control: str = CHOICE, image: str = "image"
+) -> dict[str, Any]:
+    """Return the result of an annotation or prediction that chooses a class for an image."""
     return {
         "id": "r1",
-        "from_name": CHOICE,
-        "to_name": "image",
+        "from_name": control,
+        "to_name": image,
         "type": "choices",
         "value": {"choices": [name]},
     }

@@ -16,7 +16,15 @@ from ...errors import FormatError
 from .entries import Entry
 from .format import ReadOptions
 
-__all__ = ["CHOICE", "LOCAL_FILES", "task_entries"]
+__all__ = [
+    "CHOICE",
+    "LOCAL_FILES",
+    "chosen_class",
+    "is_cancelled",
+    "person_name",
+    "task_entries",
+    "task_path",
+]
 
 CHOICE = "choice"
 """Name of the control with the classes; in JSON_MIN, a key of each task."""
@@ -174,14 +182,14 @@ def _is_region(result: Mapping[str, Any]) -> bool:
 
 def _flat_entry(where: str, task: Mapping[str, Any], control: str) -> Entry:
     """Return the entry of a task in JSON_MIN, which has a key for each control."""
-    who = _person(where, task.get("annotator"))
+    who = person_name(where, task.get("annotator"))
     label = task.get(control)
     if isinstance(label, dict):
         label = _single(where, label.get("choices"))
     elif isinstance(label, list):
         label = _single(where, label)
     reason = f"without an answer to {control!r}"
-    return Entry(where, _path(where, task), label, who=who or task.get("who"), reason=reason)
+    return Entry(where, task_path(where, task), label, who=who or task.get("who"), reason=reason)
 
 
 def _full_entry(where: str, task: Mapping[str, Any], control: str) -> Entry:
@@ -191,22 +199,24 @@ def _full_entry(where: str, task: Mapping[str, Any], control: str) -> Entry:
     prediction, score, model = _prediction(where, task, annotations, control)
     labels: dict[str, str | None] = {}  # annotator by label
     for annotation in annotations:
-        label = None if _cancelled(where, annotation) else _chosen(where, annotation, control)
+        label = (
+            None if is_cancelled(where, annotation) else chosen_class(where, annotation, control)
+        )
         if label is not None:
-            labels.setdefault(label, _person(where, annotation.get("completed_by")))
+            labels.setdefault(label, person_name(where, annotation.get("completed_by")))
     if len(labels) > 1:
         raise FormatError(
             f"{where}: the annotations have different labels: {', '.join(map(repr, labels))}. Keep "
             "one of them."
         )
-    path = _path(where, data)
+    path = task_path(where, data)
     for label, who in labels.items():
         return Entry(where, path, label, None, prediction, score, who or data.get("who"), model)
-    skips = [annotation for annotation in annotations if _cancelled(where, annotation)]
+    skips = [annotation for annotation in annotations if is_cancelled(where, annotation)]
     if not skips:
         reason = f"without an answer to {control!r}"
         return Entry(where, path, None, None, prediction, score, data.get("who"), model, reason)
-    who = _person(where, skips[-1].get("completed_by"))
+    who = person_name(where, skips[-1].get("completed_by"))
     return Entry(where, path, None, "skip", prediction, score, who or data.get("who"), model)
 
 
@@ -223,7 +233,7 @@ def _prediction(
     else:
         predictions = _objects(where, "predictions", task)
     for prediction in reversed(predictions):
-        label = _chosen(where, prediction, control)
+        label = chosen_class(where, prediction, control)
         if label is not None:
             return label, prediction.get("score"), prediction.get("model_version")
     return None, None, None
@@ -241,14 +251,15 @@ def _objects(where: str, key: str, task: Mapping[str, Any]) -> list[dict[str, An
     return found
 
 
-def _cancelled(where: str, annotation: Mapping[str, Any]) -> bool:
+def is_cancelled(where: str, annotation: Mapping[str, Any]) -> bool:
+    """Return whether an annotator skipped the task."""
     cancelled = annotation.get("was_cancelled", False)
     if not isinstance(cancelled, bool):
         raise FormatError(f"{where}: was_cancelled is {cancelled!r}; expected true or false.")
     return cancelled
 
 
-def _chosen(where: str, annotation: Mapping[str, Any], control: str) -> str | None:
+def chosen_class(where: str, annotation: Mapping[str, Any], control: str) -> str | None:
     """Return the chosen class of an annotation or prediction, or None."""
     chosen: dict[str, None] = {}
     for result in _objects(where, "result", annotation):
@@ -271,7 +282,7 @@ def _single(where: str, chosen: Any) -> str | None:
     return chosen[0] if chosen else None
 
 
-def _person(where: str, who: Any) -> str | None:
+def person_name(where: str, who: Any) -> str | None:
     """Return the name of an annotator, given as a number, text or an object with an email."""
     if isinstance(who, dict):
         who = who.get("email") or who.get("username") or who.get("id")
@@ -280,7 +291,7 @@ def _person(where: str, who: Any) -> str | None:
     raise FormatError(f"{where}: the annotator is {who!r}; expected a name or number.")
 
 
-def _path(where: str, data: Mapping[str, Any]) -> Any:
+def task_path(where: str, data: Mapping[str, Any]) -> Any:
     """Return the path of a task, or else the path of its image."""
     if "path" in data:
         return data["path"]
