@@ -182,8 +182,8 @@ def test_weights_in_another_file_are_part_of_the_spec(tmp_path: Path) -> None:
         ("", DESCRIPTION.replace("size: 32\n", ""), {},
          "{file} takes images of any size: give --image-size."),
         ("@feature", DESCRIPTION, {},
-         "unknown output of {file} 'feature'. Did you mean 'features'? Known: features, tokens, "
-         "map."),
+         "unknown output of {file} 'feature'. Did you mean 'features'? Known: features, map, "
+         "tokens."),
         ("@tokens", DESCRIPTION, {},
          "the output 'tokens' of {file} has a vector for each token: choose --pooling cls, mean or "
          "cls+mean."),
