@@ -347,7 +347,7 @@ def test_a_signal_ends_like_an_interruption(
     assert 0 < spec["rows"] < 400  # finished vectors are stored
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGHUP", marks=pytest.mark.slow)])
 def test_worker_processes_end_with_a_study(workspace: Path, name: str) -> None:
     words = program(
         "compare", "digits", "--backbone", "toy", "--strategies", "badge", "--seeds", 50,
