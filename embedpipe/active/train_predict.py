@@ -14,7 +14,7 @@ from .._html import MAX_ROWS, result_html
 from .._loops.fitting import Batch, Trainer, run_head
 from ..embedding import Embeddings
 from ..errors import LabelError, UsageError
-from ..heads import ZeroShotPrior, save_head
+from ..heads import AutoHead, ZeroShotPrior, save_head
 from ..models import ModelFile, metadata_of
 from .expected import ExpectedAccuracy, expected_of_candidates
 from .selection import rows_of_labels
@@ -200,7 +200,7 @@ def predict(embeddings: Embeddings, model: str | Path | ZeroShotPrior) -> Predic
         If the head was trained with another backbone, preprocessing or precision.
     """
     if isinstance(model, ZeroShotPrior):
-        head, trained_on = model.head(), set[bytes]()
+        head, trained_on = AutoHead.from_prior(model), set[bytes]()
     else:
         file = ModelFile.read(model)
         file.check_spec(embeddings.spec)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,6 @@ from ._label_logits import (
     LabelLogits,
 )
 from ._labelled import Labelled, checked_labels, join_classes
-
-if TYPE_CHECKING:
-    from .auto import AutoHead
 
 WEIGHTS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.0)
 """Weights of the zero-shot logits that are compared with the weight 0."""
@@ -63,8 +60,9 @@ class ZeroShotPrior:
 
     Examples
     --------
+    >>> from embedpipe.heads import AutoHead
     >>> prior = ZeroShotPrior(["hat", "shoe"], np.eye(2))
-    >>> prior.head().predict([[0.9, 0.1], [0.2, 0.7]]).tolist()
+    >>> AutoHead.from_prior(prior).predict([[0.9, 0.1], [0.2, 0.7]]).tolist()
     ['hat', 'shoe']
     """
 
@@ -92,12 +90,6 @@ class ZeroShotPrior:
     def weights(self) -> Float64:
         """The (C, d) weights of the zero-shot logits."""
         return np.asarray(self.scale * self.vectors / row_norms(self.vectors)[:, None])
-
-    def head(self) -> AutoHead:
-        """Return a fitted head that predicts from the names alone, without labels."""
-        from .auto import AutoHead
-
-        return AutoHead()._fit_prior(self)
 
     def weights_for(self, classes: NDArray[Any], dim: int) -> Float64:
         """Return the (K, d) weights for sorted classes; zeros for a class without a name."""

@@ -83,6 +83,19 @@ class AutoHead(LogisticHead):
     reuses_unlabelled: ClassVar[bool] = True
     uses_prior: ClassVar[bool] = True
 
+    @classmethod
+    def from_prior(cls, prior: ZeroShotPrior) -> Self:
+        """Return a fitted head that predicts from the names of classes alone, without labels."""
+        head = cls()
+        head.classes_, head.n_features_in_ = prior.classes, prior.vectors.shape[1]
+        head.coef_, head.intercept_ = prior.weights, np.zeros(len(prior.classes))
+        head.C_, head.C_rule_, head.loss_ = None, "no labels", 0.0
+        head.n_iter_, head.converged_ = 0, True
+        head._assess(None)
+        head.strength_, head.prior_weight_, head.n_unlabelled_ = 0.0, 1.0, 0
+        head.choice_ = "predicts from the names of the classes only: there are no labels"
+        return head
+
     def fit(
         self,
         X: ArrayLike,
@@ -146,17 +159,6 @@ class AutoHead(LogisticHead):
     def _only_labels(self, reason: str) -> None:
         self.strength_, self.prior_weight_, self.n_unlabelled_ = 0.0, 0.0, 0
         self.choice_ = f"learned from the labels only: {reason}"
-
-    def _fit_prior(self, prior: ZeroShotPrior) -> Self:
-        """Predict from the names of classes only."""
-        self.classes_, self.n_features_in_ = prior.classes, prior.vectors.shape[1]
-        self.coef_, self.intercept_ = prior.weights, np.zeros(len(prior.classes))
-        self.C_, self.C_rule_, self.loss_ = None, "no labels", 0.0
-        self.n_iter_, self.converged_ = 0, True
-        self._assess(None)
-        self.strength_, self.prior_weight_, self.n_unlabelled_ = 0.0, 1.0, 0
-        self.choice_ = "predicts from the names of the classes only: there are no labels"
-        return self
 
     def _combine(self, tried: _Tried) -> None:
         """Take over the logits with the chosen weight of the unlabelled rows."""

@@ -23,7 +23,7 @@ from ..active.target import Target
 from ..checks import find_label_errors, why_not_judged
 from ..embedding import Embeddings
 from ..errors import UsageError
-from ..heads import ZeroShotPrior, get_head
+from ..heads import AutoHead, ZeroShotPrior, get_head
 from ..index import Index
 from ..index.vectors import take_rows
 from ..strategies import Strategy
@@ -176,7 +176,7 @@ class Learner:
     def _zero_shot(self, prior: ZeroShotPrior) -> Model:
         """Return the model that predicts from the names of classes, without labels."""
         started = time.monotonic()
-        head, rows = prior.head(), np.arange(len(self._ids), dtype=np.int64)
+        head, rows = AutoHead.from_prior(prior), np.arange(len(self._ids), dtype=np.int64)
         probabilities = probabilities_of(head, self._embeddings.matrix, rows)  # (n, C)
         codes = probabilities.argmax(axis=1)
         return Model(

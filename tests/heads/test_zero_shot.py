@@ -34,7 +34,9 @@ def accuracies(names, *, pool, n, seeds=3):
         options = {"unlabelled": X[n:800]} if pool else {}
         alone = AutoHead().fit(X[:n], y[:n], **options)
         both = AutoHead().fit(X[:n], y[:n], prior=prior, **options)
-        found.append([head.score(X[800:], y[800:]) for head in (alone, prior.head(), both)])
+        found.append(
+            [head.score(X[800:], y[800:]) for head in (alone, AutoHead.from_prior(prior), both)]
+        )
     return np.mean(found, axis=0)
 
 
@@ -61,7 +63,7 @@ def test_names_that_mislead(n, pool):
 
 def test_zero_shot_predictions_are_those_of_the_cosines(tmp_path):
     X, _, vectors = space(0)
-    head = ZeroShotPrior(CLASSES[::-1], vectors[::-1], scale=30.0).head()
+    head = AutoHead.from_prior(ZeroShotPrior(CLASSES[::-1], vectors[::-1], scale=30.0))
     unit = X / np.linalg.norm(X, axis=1, keepdims=True)
     logits = 30.0 * unit @ (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).T
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
