@@ -82,3 +82,19 @@ def test_a_single_damaged_file_is_named_by_its_path(
         "embedpipe: none of the 2 images could be embedded. `damaged.jpg` is not an image in a "
         "supported format.",
     )
+
+
+def test_images_are_given_by_a_pattern_or_on_standard_input(
+    call: Callable[..., Outcome], photos: Callable[..., Path], labels: Path, tmp_path: Path
+) -> None:
+    folder, head = photos(12), tmp_path / "head.safetensors"
+    assert call("train", folder, "--labels", labels, "--output", head).status == 0
+    found = call("predict", folder / "**" / "00*[02].jpg", "--model", head, "--json", "-q").json()
+    assert [each["id"] for each in found["predictions"]] == [
+        "class0/0000.jpg", "class1/0010.jpg", "class2/0002.jpg",
+    ]  # fmt: skip
+    for word, message in (
+        (str(folder / "*.gif"), f"no file matches '{folder / '*.gif'}'."),
+        ("-", "standard input has no path: expected the path of an image per line."),
+    ):
+        assert call("predict", word, "--model", head, "-q").error() == (2, f"embedpipe: {message}")
