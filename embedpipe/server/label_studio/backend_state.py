@@ -98,7 +98,7 @@ class BackendState:
         if not isinstance(project, dict):
             raise FormatError("`project` must be a JSON object.")
         key = project_key(project)
-        numbers = [each.get("id") for each in _objects(annotations)]
+        numbers: list[Any] = [each.get("id") for each in _objects(annotations)]
         if not all(type(number) is int for number in numbers):
             raise FormatError("each annotation must have a number as its `id`.")
         changed = sum(self._annotations.remove(key, number) for number in numbers)

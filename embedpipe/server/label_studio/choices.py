@@ -72,13 +72,8 @@ def choice_control(config: Any, wanted: str | None = None) -> ChoiceControl:
         image = next((name for name in tag.get("toName", "").split(",") if name in keys), None)
         if image is None or tag.get("perRegion", "").lower() == "true":
             continue
-        values = {
-            name: each.get("alias") or each.get("value", "")
-            for each in tag.iter("Choice")
-            if (name := each.get("value", "").strip())
-        }
         name = tag.get("name", "")
-        found[name] = ChoiceControl(name, image, keys[image], values)
+        found[name] = ChoiceControl(name, image, keys[image], _values(tag))
     name = wanted or (CHOICE if CHOICE in found or len(found) != 1 else next(iter(found)))
     if name in found:
         return found[name]
@@ -91,6 +86,16 @@ def choice_control(config: Any, wanted: str | None = None) -> ChoiceControl:
         f"the labelling interface has no Choices control {name!r} for a whole image; it has "
         f"{', '.join(sorted(found))}. Choose one with --control."
     )
+
+
+def _values(control: ElementTree.Element) -> dict[str, str]:
+    """Return the value of each class in results."""
+    values = {}
+    for choice in control.iter("Choice"):
+        value = choice.get("value", "")
+        if value.strip():
+            values[value.strip()] = choice.get("alias") or value
+    return values
 
 
 def _parsed(config: Any) -> ElementTree.Element:
