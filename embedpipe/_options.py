@@ -172,7 +172,7 @@ class EmbedOptions:
     backbone: str | Any = option(
         "efficientnet_lite0",
         "A name from `embedpipe list backbones`, or timm:NAME, openclip:NAME, torchvision:NAME, "
-        "onnx:FILE or imported:NAME",
+        "onnx:FILE or imported:NAME; A+B: the vectors of both, joined",
     )  # or a `Backbone`
     vectors: str | Path | Any = option(
         None,
@@ -213,6 +213,11 @@ class EmbedOptions:
     )
     gpus_per_worker: float | None = option(
         None, "GPUs of a Ray worker [default: 1 if the cluster has GPUs]", min=0
+    )
+    views: str = option(
+        "none",
+        "Views of an image whose vectors are averaged. none: the image; flip: also its mirror "
+        "image, twice the work; crops5: its centre and its corners, five times the work",
     )
     scaled_decode: bool = option(
         False, "Decode large JPEGs at a reduced size: faster, but with other vectors"

@@ -29,10 +29,11 @@ runtimes. Your own weights for a timm architecture need no code:
 
 from .backbone import Backbone, Encoder, ToyBackbone
 from .cards import CARDS, BackboneCard
-from .preprocess import Decoded, DecodeError, Preprocess, decode, decode_image
+from .preprocess import Decoded, DecodeError, Preprocess, decode, decode_each, decode_image
 from .registry import DEFAULT_BACKBONE, backbones, get_backbone
 from .runtimes import RUNTIMES, resolve_precision, resolve_runtime
 from .text_tower import TextTower
+from .views import check_views, open_backbone
 from .weights import digest_of_file, digest_of_weights
 
 register = backbones.register
@@ -50,11 +51,14 @@ __all__ = [
     "TextTower",
     "ToyBackbone",
     "backbones",
+    "check_views",
     "decode",
+    "decode_each",
     "decode_image",
     "digest_of_file",
     "digest_of_weights",
     "get_backbone",
+    "open_backbone",
     "register",
     "resolve_precision",
     "resolve_runtime",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +14,19 @@ from .._pixels import COLOUR_RULE, DecodeError, Picture, decoded
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["DecodeError", "Decoded", "Preprocess", "decode", "decode_image", "three"]
+__all__ = [
+    "VIEWS",
+    "DecodeError",
+    "Decoded",
+    "Preprocess",
+    "decode",
+    "decode_each",
+    "decode_image",
+    "three",
+]
+
+VIEWS = {"none": 1, "flip": 2, "crops5": 5}
+"""Number of views of an image, by the value of `Preprocess.views`."""
 
 
 LARGEST = 50_000_000
@@ -38,6 +51,10 @@ class Preprocess:
     scaled_decode
         Whether large JPEGs are decoded at 1/2, 1/4 or 1/8 of their size, but at least twice the
         needed size. This is faster and gives slightly different pixels.
+    views
+        Views of an image whose vectors are averaged: ``"none"`` (the centre crop alone),
+        ``"flip"`` (the centre crop and its mirror image) or ``"crops5"`` (the four corner crops
+        and the centre crop of the resized image).
     """
 
     size: tuple[int, int]
@@ -46,16 +63,26 @@ class Preprocess:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     scaled_decode: bool = False
+    views: str = "none"
 
     def as_spec(self) -> dict[str, Any]:
         """Return the preprocessing's part of the embedding spec."""
-        return asdict(self) | {
+        spec = asdict(self) | {
             "antialias": True,
             "crop": "center",
             "exif": "transpose",
             "colour": COLOUR_RULE,
             "frame": "first",
         }
+        if self.views == "none":  # specs from before the views keep their ids
+            del spec["views"]
+        return spec
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the pixels of an image: (h, w, 3), or (v, h, w, 3) for v views."""
+        views = () if self.views == "none" else (VIEWS[self.views],)
+        return (*views, *self.size, 3)
 
     @classmethod
     def from_timm(cls, config: dict[str, Any]) -> Preprocess:
@@ -82,7 +109,7 @@ def three(values: Any) -> tuple[float, float, float]:
 
 
 class Decoded(NamedTuple):
-    """RGB pixels at the encoder's input size, and size and remarks of the original image."""
+    """RGB pixels of shape `Preprocess.shape`, and size and remarks of the original image."""
 
     pixels: np.ndarray
     width: int
@@ -92,16 +119,30 @@ class Decoded(NamedTuple):
 
 def decode_image(data: bytes, preprocess: Preprocess) -> Decoded:
     """Decode an image file to the encoder's input size; raise DecodeError if it is invalid."""
+    (result,) = decode_each(data, [preprocess])
+    if isinstance(result, DecodeError):
+        raise result
+    return result
 
-    def at_input_size(picture: Picture) -> Decoded:
-        pixels = _resize_and_crop(picture.rgb, preprocess)
-        return Decoded(pixels, *picture.size, picture.remarks)
 
-    shrink = None
-    if preprocess.scaled_decode:
-        target = preprocess.resize
-        shrink = 2 * (target if isinstance(target, int) else max(target))
-    return decoded(data, at_input_size, shrink=shrink)
+def decode_each(data: bytes, preprocesses: Sequence[Preprocess]) -> list[Decoded | DecodeError]:
+    """Decode an image file once, and return the result or the error of each preprocessing.
+
+    With ``scaled_decode``, it is decoded once for each reduced size.
+    """
+    results: dict[int, Decoded | DecodeError] = {}
+    for shrink in dict.fromkeys(map(_shrink, preprocesses)):
+        positions = [at for at, each in enumerate(preprocesses) if _shrink(each) == shrink]
+
+        def prepared(picture: Picture, positions: Sequence[int] = positions) -> list[Any]:
+            return _prepared(picture, [preprocesses[at] for at in positions])
+
+        try:
+            found = decoded(data, prepared, shrink=shrink)
+        except DecodeError as error:
+            found = [error] * len(positions)
+        results |= zip(positions, found, strict=True)
+    return [results[at] for at in range(len(preprocesses))]
 
 
 def decode(data: bytes, preprocess: Preprocess) -> tuple[np.ndarray, int, int]:
@@ -109,7 +150,48 @@ def decode(data: bytes, preprocess: Preprocess) -> tuple[np.ndarray, int, int]:
     return decode_image(data, preprocess)[:3]
 
 
-def _resize_and_crop(image: Image.Image, preprocess: Preprocess) -> np.ndarray:
+def _shrink(preprocess: Preprocess) -> int | None:
+    """Return the least side of an image after a reduced decoding; None for a full decoding."""
+    if not preprocess.scaled_decode:
+        return None
+    target = preprocess.resize
+    return 2 * (target if isinstance(target, int) else max(target))
+
+
+def _prepared(picture: Picture, preprocesses: Sequence[Preprocess]) -> list[Decoded | DecodeError]:
+    """Return the pixels of each preprocessing; equal ones are computed once."""
+    known: dict[tuple[Any, ...], Decoded | DecodeError] = {}
+    results = []
+    for each in preprocesses:
+        key = each.size, each.resize, each.interpolation, each.views
+        if key not in known:
+            try:
+                pixels = _views(picture.rgb, each)
+                known[key] = Decoded(pixels, *picture.size, picture.remarks)
+            except DecodeError as error:
+                known[key] = error
+        results.append(known[key])
+    return results
+
+
+def _views(image: Image.Image, preprocess: Preprocess) -> np.ndarray:
+    """Return the pixels of the views of an image, of shape `Preprocess.shape`."""
+    resized = _resized(image, preprocess)
+    height, width = preprocess.size
+    below, beside = resized.size[1] - height, resized.size[0] - width
+    centre = round(below / 2), round(beside / 2)
+    corners = [(0, 0), (0, beside), (below, 0), (below, beside)]
+    places = [*corners, centre] if preprocess.views == "crops5" else [centre]  # top, left
+    crops = [
+        np.asarray(resized.crop((left, top, left + width, top + height)), dtype=np.uint8)
+        for top, left in places
+    ]
+    if preprocess.views == "flip":
+        crops.append(crops[0][:, ::-1])
+    return crops[0] if preprocess.views == "none" else np.stack(crops)
+
+
+def _resized(image: Image.Image, preprocess: Preprocess) -> Image.Image:
     from PIL import Image
 
     width, height = image.size
@@ -125,10 +207,7 @@ def _resize_and_crop(image: Image.Image, preprocess: Preprocess) -> np.ndarray:
         raise DecodeError(
             f"it has {width:,} x {height:,} pixels, too narrow for resizing. Crop the image"
         )
-    if (width, height) != (new_width, new_height):
-        method = Image.Resampling[preprocess.interpolation.upper()]
-        image = image.resize((new_width, new_height), method)
-    crop_height, crop_width = preprocess.size
-    top, left = round((new_height - crop_height) / 2), round((new_width - crop_width) / 2)
-    cropped = image.crop((left, top, left + crop_width, top + crop_height))
-    return np.asarray(cropped, dtype=np.uint8)  # (h, w, 3)
+    if (width, height) == (new_width, new_height):
+        return image
+    method = Image.Resampling[preprocess.interpolation.upper()]
+    return image.resize((new_width, new_height), method)

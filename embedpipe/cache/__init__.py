@@ -1,5 +1,6 @@
 """The cache: stores of immutable fragments, and the matrices derived from them."""
 
+from .combined import AnyStore, CombinedStore, joined, open_store
 from .maintenance import (
     Problem,
     collect_garbage,
@@ -16,6 +17,8 @@ from .store import CONTENT_ID, Failure, Row, Spec, Store
 __all__ = [
     "CONTENT_ID",
     "MEMORY_SCHEMA",
+    "AnyStore",
+    "CombinedStore",
     "Earlier",
     "Failure",
     "Problem",
@@ -26,9 +29,11 @@ __all__ = [
     "drop_spec",
     "earlier_of",
     "find_spec",
+    "joined",
     "list_specs",
     "memories",
     "open_matrix",
+    "open_store",
     "read_memory",
     "specs_of_library",
     "verify",

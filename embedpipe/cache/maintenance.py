@@ -19,6 +19,7 @@ from .._files import TEMPORARY_PREFIX, temporary_path
 from .._storage import ObjectPath, StoredPath, entries, map_parallel
 from .._workspace import Workspace
 from ..errors import CacheError, DamagedFileError, UsageError
+from .combined import open_store
 from .fragments import (
     KINDS,
     OTHER_SPEC,
@@ -31,7 +32,7 @@ from .fragments import (
 )
 from .matrices import in_use, matrix_problem
 from .scan_memory import memories, memory_problem, read_memory
-from .store import AHEAD, CANARY, CONTENT_ID, Spec, Store, read_with_digest
+from .store import AHEAD, CANARY, CONTENT_ID, Spec, read_with_digest
 
 __all__ = [
     "Problem",
@@ -77,7 +78,7 @@ def size_of(path: StoredPath) -> int:
 
 
 def list_specs(workspace: Workspace) -> list[dict[str, Any]]:
-    """Return id, backbone, precision, ``rows``, ``bytes`` and ``failed`` of each spec."""
+    """Return id, backbone, views, precision, ``rows``, ``bytes`` and ``failed`` of each spec."""
     return [_summary(workspace, folder) for folder in _spec_folders(workspace)]
 
 
@@ -88,10 +89,11 @@ def _summary(workspace: Workspace, folder: StoredPath) -> dict[str, Any]:
             f"{folder / 'spec.json'} is missing or altered. Run `embedpipe cache verify` for "
             "details."
         )
-    store = Store(workspace, spec)
+    store = open_store(workspace, spec)
     return {
         "spec_id": spec.id,
         "backbone": f"{spec.backbone['library']}:{spec.backbone['architecture']}",
+        "views": (spec.parts or (spec,))[0].preprocess.get("views", "none"),
         "dim": spec.dim,
         "precision": spec.precision,
         "rows": len(pc.unique(store.content_ids())),
@@ -204,7 +206,7 @@ def needed_matrices(
         spec = _read_spec(folder)
         if spec is None:
             continue
-        store = Store(workspace, spec)
+        store = open_store(workspace, spec)
         try:
             for content_ids in listings:
                 stored = content_ids.filter(pa.array(~store.missing(content_ids)))

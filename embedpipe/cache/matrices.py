@@ -23,8 +23,8 @@ from .._files import CheckedFiles, map_array, sync_folder, temporary_path
 from .._threads import map_blocks
 from .._workspace import Workspace
 from ..errors import CacheError, ReadOnlyError
+from .combined import AnyStore
 from .fragments import digest_of_ids, unwritable
-from .store import Store
 
 if sys.platform != "win32":
     import fcntl
@@ -59,7 +59,7 @@ class Earlier:
 
 
 def open_matrix(
-    workspace: Workspace, store: Store, content_ids: pa.Array, *, keep: bool = True
+    workspace: Workspace, store: AnyStore, content_ids: pa.Array, *, keep: bool = True
 ) -> tuple[np.memmap, Path, str]:
     """Return the memory-mapped vectors of `content_ids`, their folder, and their digest.
 
@@ -191,7 +191,7 @@ def _digest_of_blocks(shape: tuple[int, ...], blocks: list[str]) -> str:
 
 
 def _temporary(
-    store: Store, content_ids: pa.Array, items_digest: str
+    store: AnyStore, content_ids: pa.Array, items_digest: str
 ) -> tuple[np.memmap, Path, str]:
     """Build a matrix outside of the workspace; it is removed after its last use."""
     outside = Path(tempfile.mkdtemp(prefix="embedpipe-"))
@@ -217,7 +217,7 @@ def _discard(folder: Path, process: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _build(folder: Path, store: Store, content_ids: pa.Array, items_digest: str) -> str:
+def _build(folder: Path, store: AnyStore, content_ids: pa.Array, items_digest: str) -> str:
     """Write the matrix of an ordered list of items, and return its digest."""
     temporary = temporary_path(folder)
     try:
@@ -314,7 +314,7 @@ def _rows_in(old: NDArray[np.uint64], new: NDArray[np.uint64]) -> NDArray[np.int
 def _fill(
     path: Path,
     shape: tuple[int, int],
-    store: Store,
+    store: AnyStore,
     content_ids: pa.Array,
     found: tuple[Earlier, np.memmap] | None,
 ) -> list[str]:
@@ -324,23 +324,23 @@ def _fill(
     if hasattr(os, "posix_fallocate") and path.stat().st_size:
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    filled = np.zeros(shape[0], bool)
+    missing = np.full(shape[0], store.n_blocks)  # blocks of each row
     blocks: list[str] = []
     if found is not None:
         earlier, old = found
         blocks = _copy(matrix, earlier, old)
-        filled[earlier.rows] = True
-    wanted = np.flatnonzero(~filled)
+        missing[earlier.rows] = 0
+    wanted = np.flatnonzero(missing)
     if wanted.size:
-        for positions, vectors in store.vectors_for(content_ids.take(pa.array(wanted))):
-            matrix[wanted[positions]] = vectors
-            filled[wanted[positions]] = True
+        for columns, positions, vectors in store.blocks_for(content_ids.take(pa.array(wanted))):
+            matrix[wanted[positions], columns] = vectors
+            missing[wanted[positions]] -= 1
     matrix.flush()
-    if not filled.all():
-        first = content_ids[int(np.argmin(filled))].as_py().hex()
+    if missing.any():
+        first = content_ids[int(np.argmax(missing > 0))].as_py().hex()
         raise CacheError(
-            f"{int((~filled).sum())} of {shape[0]} images have no vector in the cache; the first "
-            f"is {first}. Run `embedpipe embed` on the dataset."
+            f"{np.count_nonzero(missing)} of {shape[0]} images have no vector in the cache; the "
+            f"first is {first}. Run `embedpipe embed` on the dataset."
         )
     return blocks + _block_digests(matrix, len(blocks))
 

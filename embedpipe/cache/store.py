@@ -33,7 +33,10 @@ from .fragments import (
     write_fragment,
 )
 
-__all__ = ["CONTENT_ID", "Failure", "Row", "Spec", "Store"]
+__all__ = ["COMBINED", "CONTENT_ID", "Failure", "Row", "Spec", "Store"]
+
+COMBINED = "combined"
+"""Library of a combined spec."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Spec:
     """The embedding spec: everything besides the image that determines a vector.
 
     The runtime and the processor are not part of it. `TOLERANCE` limits the differences that they
-    cause.
+    cause. A combined spec has `parts`: its vectors are derived from theirs.
 
     Attributes
     ----------
@@ -64,6 +67,26 @@ class Spec:
     backbone: dict[str, Any]
     preprocess: dict[str, Any]
     precision: str
+
+    @classmethod
+    def combined(cls, parts: Sequence[Spec]) -> Spec:
+        """Return the spec of the joined vectors of specs with the same precision, in order."""
+        (precision,) = {part.precision for part in parts}
+        backbone = {
+            "library": COMBINED,
+            "architecture": "+".join(str(part.backbone["architecture"]) for part in parts),
+            "scaling": "unit_length",
+            "dim": sum(part.dim for part in parts),
+            "parts": [asdict(part) for part in parts],
+        }
+        return cls(backbone, {}, precision)
+
+    @property
+    def parts(self) -> tuple[Spec, ...]:
+        """The specs whose vectors are joined; empty unless the spec is combined."""
+        if self.backbone.get("library") != COMBINED:
+            return ()
+        return tuple(Spec(**part) for part in self.backbone["parts"])
 
     def to_json(self) -> str:
         """Return the canonical JSON: sorted keys, no spaces, ASCII."""
@@ -145,6 +168,8 @@ class Store:
     If several fragments contain the same image, its vector is read from the fragment whose name is
     the first in alphabetical order. Several processes may read and add at the same time.
     """
+
+    n_blocks = 1
 
     def __init__(self, workspace: Workspace, spec: Spec) -> None:
         self.spec = spec
@@ -273,6 +298,16 @@ class Store:
             for column, name in enumerate(columns[1:]):
                 sizes[:, column] = pc.fill_null(known[name].take(rows), 0).to_numpy()
         return sizes
+
+    def blocks_for(
+        self, content_ids: pa.Array
+    ) -> Iterator[tuple[slice, NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield columns of a matrix, positions in `content_ids`, and the vectors of these images.
+
+        Each position comes once for each of `n_blocks`.
+        """
+        for positions, vectors in self.vectors_for(content_ids):
+            yield slice(0, self.spec.dim), positions, vectors
 
     def _read(self, path: StoredPath) -> tuple[pa.Array, np.ndarray]:
         table = read_checked(path, self.spec.to_json())

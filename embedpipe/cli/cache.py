@@ -28,12 +28,17 @@ def list_(session: Session) -> None:
 
     specs = list_specs(session.workspace)
     lines = [
-        f"{spec['spec_id'][:12]}  {spec['backbone']}  {spec['precision']}  {spec['dim']} dims  "
-        f"{spec['rows']} rows  {spec['bytes'] / 1e6:.1f} MB  {spec['failed']} failed"
+        f"{spec['spec_id'][:12]}  {spec['backbone']}  {_views(spec)}{spec['precision']}  "
+        f"{spec['dim']} dims  {spec['rows']} rows  {spec['bytes'] / 1e6:.1f} MB  "
+        f"{spec['failed']} failed"
         for spec in specs
     ]
     text = "\n".join(lines) or f"the cache in {session.workspace} is empty"
     session.finish({"specs": specs}, text)
+
+
+def _views(spec: dict[str, Any]) -> str:
+    return "" if spec["views"] == "none" else f"{spec['views']}  "
 
 
 def verify(session: Session) -> None:

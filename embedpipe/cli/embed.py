@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..active import Group
-    from ..embedding import Embeddings, EmbedReport
+    from ..embedding import Embeddings
     from ..strategies import Selection, Strategy
 
 __all__ = ["embed", "select"]
@@ -79,28 +79,43 @@ def embed(
     if output is not None:
         from ..embedding.vector_files import check_output
 
+        _check_one_backbone(embed_options)
         check_output(output)
-    embeddings = session.embed(data, embed_options, again=True)
-    if output is not None:
-        from ..embedding import write_vectors
-
-        write_vectors(embeddings, output)
-    report = embeddings.report
-    speed = ""
-    if report.images_per_second is not None:
-        speed = f", {report.images_per_second:.0f} images/s"
-    facts = _facts(report, failures_of(embeddings))
+    found = session.embed_each(data, embed_options)
+    facts = _facts_of_one(found[0]) if len(found) == 1 else _facts_of_several(found)
+    report = found[0].report
     if profile and report.profile is not None:
         session.remark(f"{report.profile}.")
         facts["profile"] = report.profile.facts()
     if output is not None:
+        from ..embedding import write_vectors
+
+        write_vectors(found[0], output)
         facts["output"] = str(output)
-    session.finish(
-        facts,
-        f"{report.dataset}: {report.items} items, {report.embedded} embedded, "
-        f"{report.reused} reused, {report.failed} failed; {report.dim} dimensions; "
-        f"{report.seconds:.1f} s{speed}",
-    )
+    counts = "{embedded} embedded, {reused} reused, {failed} failed".format_map
+    dims = f"; {report.dim} dimensions" if len(found) == 1 else ""
+    rate = facts["images_per_second"]
+    speed = "" if rate is None else f", {rate:.0f} images/s"
+    lines = [
+        f"{report.dataset}: {report.items} items, {counts(facts)}{dims}; {facts['seconds']:.1f} s"
+        f"{speed}",
+        *(
+            f"  {each['backbone']}: {counts(each)}; {each['dim']} dimensions"
+            for each in facts.get("specs", ())
+        ),
+    ]
+    session.finish(facts, "\n".join(lines))
+
+
+def _check_one_backbone(options: Embed) -> None:
+    from ..embedding.parts import one_of_each
+
+    n_backbones = len(one_of_each(options))
+    if n_backbones > 1:
+        raise UsageError(
+            f"--output writes the vectors of one backbone; --backbone {options.backbone} has "
+            f"{n_backbones}. Leave out --output."
+        )
 
 
 def _fill_only(session: Session, data: DatasetOptions, embed_options: Embed) -> None:
@@ -141,8 +156,9 @@ def _fill_only(session: Session, data: DatasetOptions, embed_options: Embed) -> 
     session.check_failures(embed_options.max_failures, counts.failed, counts.items, names[0])
 
 
-def _facts(report: EmbedReport, failures: list[dict[str, Any]]) -> dict[str, Any]:
+def _facts_of_one(embeddings: Embeddings) -> dict[str, Any]:
     """Return a report for JSON, with missing files among the failures."""
+    report = embeddings.report
     facts: dict[str, Any] = {}
     for name, value in asdict(report).items():
         if name == "remarks":
@@ -150,8 +166,39 @@ def _facts(report: EmbedReport, failures: list[dict[str, Any]]) -> dict[str, Any
         elif name not in ("vanished", "profile"):
             facts[name] = value
         if name == "failed":
-            facts["failures"] = failures
+            facts["failures"] = failures_of([embeddings])
     return facts
+
+
+def _facts_of_several(found: Sequence[Embeddings]) -> dict[str, Any]:
+    """Return one report for JSON of several backbones: an image counts once."""
+    reports, failures = [each.report for each in found], failures_of(found)
+    first, failed = reports[0], len({each["path"] for each in failures})
+    embedded = 0 if first.profile is None else first.profile.images
+    rates = [each.images_per_second for each in reports if each.images_per_second is not None]
+    remarks = dict.fromkeys(remark for each in reports for remark in each.remarks)
+    return {
+        "dataset": first.dataset,
+        "items": first.items,
+        "embedded": embedded,
+        "reused": first.items - embedded - failed + first.vanished,
+        "failed": failed,
+        "failures": failures,
+        "seconds": max(each.seconds for each in reports),
+        "images_per_second": rates[0] if rates else None,
+        "remarks": [remark._asdict() for remark in remarks],
+        "notes": list(dict.fromkeys(note for each in reports for note in each.notes)),
+        "specs": [
+            {
+                "backbone": each.options.backbone if each.options else None,
+                **{
+                    name: getattr(each.report, name)
+                    for name in ("spec_id", "dim", "embedded", "reused", "failed")
+                },
+            }
+            for each in found
+        ],
+    }
 
 
 def select(

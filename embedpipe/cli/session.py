@@ -138,43 +138,62 @@ class Session:
         """
         from ..embedding.embed import embed_scanned
 
-        if isinstance(data, DatasetOptions):
-            dataset = self.load(data, uses_classes=uses_classes)
-        else:
-            dataset = data
+        dataset = self._dataset(data, uses_classes)
         with self.progress() as progress:
-            embeddings = embed_scanned(
-                dataset, self.workspace, embed_options, progress, self._scans.get(dataset.name)
-            )
-        self._remark_on(embeddings, again)
-        self._note_failures(embeddings, embed_options.max_failures)
-        self._folder_answers.store(self.workspace, dataset.name)
+            earlier = self._scans.get(dataset.name)
+            embeddings = embed_scanned(dataset, self.workspace, embed_options, progress, earlier)
+        self._report_on([embeddings], embed_options.max_failures, again)
         return embeddings
 
-    def _remark_on(self, embeddings: Embeddings, again: bool) -> None:
+    def embed_each(self, data: DatasetOptions, embed_options: Embed) -> list[Embeddings]:
+        """Embed a dataset with each backbone of the options; its failures are reported once."""
+        from ..embedding.embed import embed_each
+
+        dataset = self._dataset(data)
+        with self.progress() as progress:
+            earlier = self._scans.get(dataset.name)
+            found = embed_each(dataset, self.workspace, embed_options, progress, earlier)
+        self._report_on(found, embed_options.max_failures, again=True)
+        return found
+
+    def _dataset(self, data: DatasetOptions | Dataset, uses_classes: bool = False) -> Dataset:
+        if isinstance(data, DatasetOptions):
+            return self.load(data, uses_classes=uses_classes)
+        return data
+
+    def _report_on(
+        self, found: Sequence[Embeddings], limit: FailureLimit | None, again: bool
+    ) -> None:
+        """Write the remarks on the embeddings of a dataset, and store their failures."""
+        self._remark_on(found, again)
+        self._note_failures(found, limit)
+        self._folder_answers.store(self.workspace, found[0].dataset.name)
+
+    def _remark_on(self, found: Sequence[Embeddings], again: bool) -> None:
         """Write the remarks on a dataset; without `again`, only those that are new."""
         from ..datasets.layout import remedy_for
 
-        dataset, report = embeddings.dataset, embeddings.report
+        dataset, reports = found[0].dataset, [each.report for each in found]
         place = self.workspace
         local = [f"matrices, labels and runs of {place} are in {place.root}"] if place.url else []
         notes = [
             f"skipped {count} {suffix} files: {remedy_for(suffix)}"
             for suffix, count in dataset.skipped.items()
         ]
+        decisions = [note for report in reports for note in report.notes]
+        failures = [failure.message for each in found for failure in each.failures]
+        remarks = [sentence_about(path, text) for each in reports for path, text in each.remarks]
         kinds = (
-            ([*self._notes, *local, *notes, *report.notes], ""),
-            ([each.message for each in embeddings.failures], "failed images"),
-            (
-                [sentence_about(path, text) for path, text in report.remarks],
-                "remarks; `check --json` lists all",
-            ),
+            ([*self._notes, *local, *notes, *decisions], ""),
+            (failures, "failed images"),
+            (remarks, "remarks; `check --json` lists all"),
         )
         self._notes.clear()
         if self.common.quiet:
             return
         shown = ShownRemarks(self.workspace.dataset_folder(dataset.name) / "shown-remarks.txt")
-        for texts, kind in kinds:
+        for every, kind in kinds:
+            texts = list(dict.fromkeys(every))
             new = texts if dataset.listed else shown.add(texts)
             listed = texts if again else new
             for text in listed[: MAX_NAMED if kind else None]:
@@ -182,13 +201,14 @@ class Session:
             if kind and len(listed) > MAX_NAMED:
                 self.remark(f"… and {len(listed) - MAX_NAMED} more {kind}.")
 
-    def _note_failures(self, embeddings: Embeddings, limit: FailureLimit | None) -> None:
+    def _note_failures(self, found: Sequence[Embeddings], limit: FailureLimit | None) -> None:
         """Store all failures for the result, and check the limit."""
-        found, known = failures_of(embeddings), self._failures
-        self._failures = [*known, *(each for each in found if each not in known)]
-        self.remark_vanished([failure.path for failure in embeddings.vanished])
-        images = len(embeddings.dataset) + len(embeddings.vanished)
-        self.check_failures(limit, len(found), images, embeddings.dataset.name)
+        failures, known = failures_of(found), self._failures
+        self._failures = [*known, *(each for each in failures if each not in known)]
+        dataset, vanished = found[0].dataset, found[0].vanished
+        self.remark_vanished([failure.path for failure in vanished])
+        images = len({each["path"] for each in failures})
+        self.check_failures(limit, images, len(dataset) + len(vanished), dataset.name)
 
     def check_failures(
         self, limit: FailureLimit | None, failed: int, images: int, dataset: str
@@ -301,11 +321,12 @@ class Session:
             yield Log(self.remark).stage
 
 
-def failures_of(embeddings: Embeddings) -> list[dict[str, Any]]:
+def failures_of(found: Sequence[Embeddings]) -> list[dict[str, Any]]:
     """Return the images without a vector, each with the stage and the reason."""
+    failures = (failure for each in found for failure in (*each.failures, *each.vanished))
     return [
         {"path": failure.path, "stage": failure.stage, "reason": failure.error}
-        for failure in (*embeddings.failures, *embeddings.vanished)
+        for failure in dict.fromkeys(failures)
     ]
 
 

@@ -56,7 +56,7 @@ def import_vectors(
     Then all commands use them with --backbone imported:NAME. Images without a vector are listed.
     An import that was interrupted is completed by the same command.
     """
-    from ..embedding.imports import IMPORTED, spec_name
+    from ..embedding.imported_names import IMPORTED, spec_name
     from ..embedding.vector_files import VectorSource
 
     given = [each for each in (file, vectors) if each is not None]

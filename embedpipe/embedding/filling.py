@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -24,29 +24,33 @@ from .._pixels import (
 from .._threads import available_cpus
 from .._versions import versions
 from .._workspace import Workspace
-from ..backbones import (
-    Backbone,
-    Decoded,
-    DecodeError,
-    Encoder,
-    Preprocess,
-    decode_image,
-)
+from ..backbones import Decoded, DecodeError, Preprocess, decode_each, decode_image
 from ..backbones.runtimes import uses_cuda
 from ..cache import CONTENT_ID, Failure, Row, Store
 from ..datasets import Source
 from ..datasets.source import read_failure
 from .embeddings import Remark
+from .encoding import Encoding
 from .profile import StageClock, StageProfile
 from .scan import Progress
 
-__all__ = ["FillResult", "Filler", "canary_images", "copy_older_vectors", "fill", "older_stores"]
+__all__ = [
+    "FillResult",
+    "Filler",
+    "canary_images",
+    "copy_older_vectors",
+    "older_stores",
+    "together",
+]
 
 BATCH_SIZE, GPU_BATCH_SIZE = 16, 128
 """Maximum images of a batch on a CPU, where each thread encodes its own batch, and on a GPU."""
 
 BATCH_PIXELS = BATCH_SIZE * 224 * 224
 """Maximum pixels of a batch on a CPU; bounds the memory of each thread."""
+
+MOST_BATCHES = 4
+"""Maximum batches of images that a thread decodes before it encodes them with several backbones."""
 
 FRAGMENT_ROWS = 4096
 FRAGMENT_SECONDS = 30.0
@@ -85,38 +89,50 @@ class FillResult:
         )
 
 
+def together(results: Sequence[FillResult]) -> FillResult:
+    """Return the result of one pass that filled several stores; each image counts once."""
+    first, *others = results
+    if not others:
+        return first
+    failures: dict[str, Failure] = {}
+    for result in results:
+        failures |= result.failures
+    return replace(
+        first,
+        embedded=0 if first.profile is None else first.profile.images,
+        failures=failures,
+        remarks=tuple(dict.fromkeys(each for result in results for each in result.remarks)),
+    )
+
+
 class _Image(NamedTuple):
-    """The bytes of an image to embed."""
+    """The bytes of an image, and the positions of the encodings without its vector."""
 
     item_id: str
     content_id: bytes
     content: bytes
+    encodings: tuple[int, ...]
 
 
 @dataclass
-class _Batch:
-    """The rows, failures and remarks of a number of images that were read."""
+class _Results:
+    """The rows, failures and remarks of a batch in one encoding."""
 
-    images: int = 0
     rows: list[Row] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
 
 
-def fill(
-    store: Store,
-    backbone: Backbone,
-    preprocess: Preprocess,
-    source: Source,
-    wanted: Mapping[str, bytes],
-    *,
-    runtime: str = "auto",
-    progress: Progress | None = None,
-) -> FillResult:
-    """Embed images and add them to the store, a fragment at a time."""
-    # `wanted` maps item ids to content ids, with one item for each content id.
-    filler = Filler(store, backbone, preprocess, runtime)
-    return filler.fill(source, wanted, progress=progress)
+class _Batch:
+    """The number of images that were read together, and the results of each encoding."""
+
+    def __init__(self, encodings: int) -> None:
+        self.images = 0
+        self.results = [_Results() for _ in range(encodings)]
+
+    def add_failure(self, failure: Failure, encodings: Sequence[int]) -> None:
+        for at in encodings:
+            self.results[at].failures.append(failure)
 
 
 def _is_unknown(content_id: bytes) -> bool:
@@ -124,64 +140,65 @@ def _is_unknown(content_id: bytes) -> bool:
 
 
 class Filler:
-    """A backbone that is ready to embed images and to add their vectors to a store."""
+    """Backbones that are ready to embed images and to add their vectors to stores."""
 
-    def __init__(
-        self, store: Store, backbone: Backbone, preprocess: Preprocess, runtime: str
-    ) -> None:
-        self._store, self._preprocess = store, preprocess
-        self._batch_size = _batch_size(preprocess, runtime)
-        self._encoder = backbone.open(
-            precision=store.spec.precision, runtime=runtime, batch_size=self._batch_size
-        )
-        self._provenance = self._encoder.provenance | versions()
+    def __init__(self, encodings: Sequence[Encoding]) -> None:
         self._threads = available_cpus()
-        self._streams = min(self._threads, getattr(self._encoder, "streams", 1))
-        self._may_encode = threading.BoundedSemaphore(self._streams)
-        self._buffers = threading.local()
-        store.check_canary(lambda: _canary(self._encoder, preprocess), self._provenance)
+        self._encoders = [_BatchEncoder(each, self._threads) for each in encodings]
+        self._group_size = _group_size([each.batch_size for each in self._encoders])
+        self._streams = min(self._threads, sum(each.streams for each in self._encoders))
 
     def fill(
         self,
         source: Source,
         wanted: Mapping[str, bytes | None],
         *,
-        is_known: Callable[[bytes], bool] = _is_unknown,
+        is_known: Sequence[Callable[[bytes], bool]] | None = None,
         progress: Progress | None = None,
-    ) -> FillResult:
-        """Embed images by item id, and add them to the store, a fragment at a time.
+    ) -> list[FillResult]:
+        """Embed images by item id, and add them to the stores, a fragment at a time.
 
-        An image without a content id in `wanted` is hashed. It is not embedded if its digest
-        `is_known`, or is that of an earlier image of the same call.
+        Each image is read and decoded once. An encoding leaves out the images whose content ids
+        its function in `is_known` confirms. An image without a content id in `wanted` is hashed,
+        and left out if it equals an earlier image of the same call.
         """
-        clock, digests = StageClock(), _Digests(wanted, is_known)
-        writer = _Writer(self._store, self._provenance, clock)
-        failures: dict[str, Failure] = {}
-        remarks: list[Remark] = []
-        started, done = time.monotonic(), 0
+        clock = StageClock()
+        digests = _Digests(wanted, is_known or [_is_unknown] * len(self._encoders))
+        writers = [_Writer(each.store, each.provenance, clock) for each in self._encoders]
+        failures: list[dict[str, Failure]] = [{} for _ in writers]
+        remarks: list[list[Remark]] = [[] for _ in writers]
+        started, done, images = time.monotonic(), 0, 0
         try:
             # Pillow's warnings are collected during the whole call: entering costs time.
             with collect_warnings():
                 for batch in self._batches(source, digests, clock):
-                    writer.add(batch)
-                    failures |= {failure.path: failure for failure in batch.failures}
-                    remarks += batch.remarks
+                    for at, results in enumerate(batch.results):
+                        writers[at].add(results)
+                        failures[at] |= {failure.path: failure for failure in results.failures}
+                        remarks[at] += results.remarks
+                    images += len({row.content_id for each in batch.results for row in each.rows})
                     done += batch.images
                     if progress is not None:
                         progress("embed", done, len(wanted))
         except KeyboardInterrupt:
-            writer.flush()
+            for writer in writers:
+                writer.flush()
             raise
-        writer.flush()
+        for writer in writers:
+            writer.flush()
         seconds = time.monotonic() - started
-        return FillResult(
-            writer.written,
-            failures,
-            seconds,
-            tuple(sorted(remarks)),
-            dict(digests.found),
-            StageProfile(writer.written, seconds, self._threads, self._streams, clock.busy),
-        )
+        profile = StageProfile(images, seconds, self._threads, self._streams, clock.busy)
+        return [
+            FillResult(
+                writer.written,
+                failures[at],
+                seconds,
+                tuple(sorted(remarks[at])),
+                dict(digests.found),
+                profile,
+            )
+            for at, writer in enumerate(writers)
+        ]
 
     def _batches(self, source: Source, digests: _Digests, clock: StageClock) -> Iterator[_Batch]:
         """Yield the batches in the order of reading; each thread decodes and encodes a batch."""
@@ -213,8 +230,8 @@ class Filler:
     ) -> Iterator[tuple[_Batch, list[_Image]]]:
         """Yield batches of read images, with the failures of images that cannot be read."""
         contents = source.read(list(digests.wanted))
-        batch, images, held = _Batch(), list[_Image](), 0
-        most = READ_BATCHES * self._batch_size
+        batch, images, held = _Batch(len(self._encoders)), list[_Image](), 0
+        most = READ_BATCHES * self._group_size
         while True:
             with clock.time("read"):
                 read = next(contents, None)
@@ -224,53 +241,84 @@ class Filler:
             item_id, content = read
             batch.images += 1
             if isinstance(checked, Failure):
-                batch.failures.append(checked)
-            elif checked is not None:
+                content_id = checked.content_id or digests.wanted[item_id]
+                batch.add_failure(checked, digests.encodings_of(content_id))
+            elif checked is not None and (encodings := digests.encodings_of(checked)):
                 assert isinstance(content, bytes)
-                images.append(_Image(item_id, checked, content))
+                images.append(_Image(item_id, checked, content, encodings))
                 held += len(content)
-            if len(images) == self._batch_size or batch.images == most or held > AHEAD_BYTES:
+            if len(images) == self._group_size or batch.images == most or held > AHEAD_BYTES:
                 yield batch, images
-                batch, images, held = _Batch(), [], 0
+                batch, images, held = _Batch(len(self._encoders)), [], 0
         if batch.images:
             yield batch, images
 
     def _embed(self, batch: _Batch, images: list[_Image], clock: StageClock) -> _Batch:
         """Decode and encode the images of a batch."""
-        pixels, good = self._buffer(), list[tuple[_Image, Decoded]]()
+        pixels = [each.buffer(self._group_size) for each in self._encoders]
+        good: list[list[tuple[_Image, Decoded]]] = [[] for _ in pixels]
         with clock.time("decode"):
             for image in images:
-                try:
-                    decoded = decode_image(image.content, self._preprocess)
-                except DecodeError as error:
-                    failure = Failure(image.item_id, image.content_id, "decode", str(error))
-                    batch.failures.append(failure)
-                    continue
-                pixels[len(good)] = decoded.pixels
-                good.append((image, decoded))
-        if not good:
-            return batch
-        with self._may_encode, clock.time("encode"):
-            vectors = self._encoder.encode(pixels[: len(good)])  # (b, dim)
-        finite = np.isfinite(vectors).all(axis=1)  # (b,)
-        for (image, decoded), vector, is_finite in zip(good, vectors, finite, strict=True):
-            batch.remarks += [Remark(image.item_id, text) for text in decoded.remarks]
-            if not is_finite:
-                reason = "it has a vector with NaN or infinity from the backbone"
-                failure = Failure(image.item_id, image.content_id, "encode", reason)
-                batch.failures.append(failure)
-                continue
-            width, height, size = decoded.width, decoded.height, len(image.content)
-            batch.rows.append(Row(image.content_id, vector, width, height, size))
+                rules = [self._encoders[at].preprocess for at in image.encodings]
+                results = decode_each(image.content, rules)
+                for at, result in zip(image.encodings, results, strict=True):
+                    if isinstance(result, DecodeError):
+                        failure = Failure(image.item_id, image.content_id, "decode", str(result))
+                        batch.add_failure(failure, [at])
+                    else:
+                        pixels[at][len(good[at])] = result.pixels
+                        good[at].append((image, result))
+        for at, encoder in enumerate(self._encoders):
+            for start in range(0, len(good[at]), encoder.batch_size):
+                of_batch = good[at][start : start + encoder.batch_size]
+                vectors = encoder.encode(pixels[at][start : start + len(of_batch)], clock)
+                _add_rows(batch.results[at], of_batch, vectors)
         return batch
 
-    def _buffer(self) -> NDArray[np.uint8]:
-        """Return the pixels of a batch of this thread, (batch size, height, width, 3)."""
+
+def _add_rows(
+    results: _Results, images: Sequence[tuple[_Image, Decoded]], vectors: np.ndarray
+) -> None:
+    """Add the rows of vectors, (b, dim), and failures for vectors that are not finite."""
+    finite = np.isfinite(vectors).all(axis=1)  # (b,)
+    for (image, decoded), vector, is_finite in zip(images, vectors, finite, strict=True):
+        results.remarks += [Remark(image.item_id, text) for text in decoded.remarks]
+        if not is_finite:
+            reason = "it has a vector with NaN or infinity from the backbone"
+            results.failures.append(Failure(image.item_id, image.content_id, "encode", reason))
+            continue
+        width, height, size = decoded.width, decoded.height, len(image.content)
+        results.rows.append(Row(image.content_id, vector, width, height, size))
+
+
+class _BatchEncoder:
+    """An encoding with its loaded backbone, whose canary is that of the store."""
+
+    def __init__(self, encoding: Encoding, threads: int) -> None:
+        self.store, self.preprocess = encoding.store, encoding.part.preprocess
+        self.batch_size = _batch_size(self.preprocess, encoding.runtime)
+        self._encoder = encoding.open(self.batch_size)
+        self.provenance = self._encoder.provenance | versions()
+        self.streams = min(threads, getattr(self._encoder, "streams", 1))
+        self._may_encode = threading.BoundedSemaphore(self.streams)
+        self._buffers = threading.local()
+        self.store.check_canary(self._canary, self.provenance)
+
+    def encode(self, pixels: np.ndarray, clock: StageClock) -> np.ndarray:
+        """Return the (b, dim) vectors of at most a batch of images."""
+        with self._may_encode, clock.time("encode"):
+            return self._encoder.encode(pixels)
+
+    def buffer(self, images: int) -> NDArray[np.uint8]:
+        """Return the pixels of a number of images in this thread, (images, height, width, 3)."""
         if not hasattr(self._buffers, "pixels"):
-            shape = (self._batch_size, *self._preprocess.size, 3)
-            self._buffers.pixels = np.zeros(shape, np.uint8)
+            self._buffers.pixels = np.zeros((images, *self.preprocess.shape), np.uint8)
         pixels: NDArray[np.uint8] = self._buffers.pixels
         return pixels
+
+    def _canary(self) -> np.ndarray:
+        images = [decode_image(data, self.preprocess).pixels for data in canary_images()]
+        return self._encoder.encode(np.stack(images))
 
 
 def _batch_size(preprocess: Preprocess, runtime: str) -> int:
@@ -281,15 +329,38 @@ def _batch_size(preprocess: Preprocess, runtime: str) -> int:
     return max(1, min(BATCH_SIZE, BATCH_PIXELS // (height * width)))
 
 
+def _group_size(batch_sizes: Sequence[int]) -> int:
+    """Return the number of images to decode at a time, so that few batches are incomplete.
+
+    The runtimes pad incomplete batches, because vectors depend on the batch size in the last bits.
+    """
+    largest = max(batch_sizes)
+
+    def padding(size: int) -> float:
+        return sum(-(-size // each) * each for each in batch_sizes) / size
+
+    return min(range(largest, MOST_BATCHES * largest + 1), key=padding)
+
+
 class _Digests:
     """The content ids of the wanted images; unknown ones are computed from the images' bytes."""
 
     def __init__(
-        self, wanted: Mapping[str, bytes | None], is_known: Callable[[bytes], bool]
+        self,
+        wanted: Mapping[str, bytes | None],
+        is_known: Sequence[Callable[[bytes], bool]],
     ) -> None:
         self.wanted, self._is_known = wanted, is_known
         self.found: dict[str, bytes | OSError] = {}
         self._first: dict[bytes, str] = {}  # the item that is embedded for each new content id
+
+    def encodings_of(self, content_id: bytes | None) -> tuple[int, ...]:
+        """Return the positions of the encodings without a vector of an image."""
+        return tuple(
+            at
+            for at, is_known in enumerate(self._is_known)
+            if content_id is None or not is_known(content_id)
+        )
 
     def check(self, item_id: str, content: bytes | OSError) -> bytes | Failure | None:
         """Return the content id of an image to embed, or its failure; None to leave it out."""
@@ -303,7 +374,7 @@ class _Digests:
         if expected is None:
             self.found[item_id] = content_id
             is_first = self._first.setdefault(content_id, item_id) == item_id
-            if not is_first or self._is_known(content_id):
+            if not is_first:
                 return None
         elif content_id != expected:
             reason = "it has changed during embedding. Run the same command again"
@@ -311,11 +382,6 @@ class _Digests:
         if isinstance(content, UndecodableError):
             return Failure(item_id, content_id, "decode", str(content))
         return content_id
-
-
-def _canary(encoder: Encoder, preprocess: Preprocess) -> np.ndarray:
-    images = [decode_image(data, preprocess).pixels for data in canary_images()]
-    return encoder.encode(np.stack(images))
 
 
 class _Writer:
@@ -328,9 +394,9 @@ class _Writer:
         self._since = time.monotonic()
         self.written = 0
 
-    def add(self, batch: _Batch) -> None:
-        self._rows += batch.rows
-        self._failures += batch.failures
+    def add(self, results: _Results) -> None:
+        self._rows += results.rows
+        self._failures += results.failures
         enough = max(len(self._rows), len(self._failures)) >= FRAGMENT_ROWS
         if enough or time.monotonic() - self._since > FRAGMENT_SECONDS:
             self.flush()

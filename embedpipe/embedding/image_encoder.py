@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._options import EmbedOptions
 from .._workspace import Workspace
-from ..backbones import DecodeError, Encoder, decode_image
-from ..cache import Store
+from ..backbones import Decoded, DecodeError, Encoder, decode_each
+from ..cache import Store, joined
 from ..errors import DatasetError, UsageError
-from .embed import backbone_of, preprocess_of, runtime_of
+from .embed import runtime_of
 from .embeddings import Embeddings
+from .encoding import Encoding
+from .parts import Part, parts_of
 
 __all__ = ["EncodedImage", "ImageEncoder"]
 
@@ -36,7 +40,8 @@ class ImageEncoder:
     def __init__(self, embeddings: Embeddings, workspace: Workspace) -> None:
         self._embeddings, self._workspace = embeddings, workspace
         self._lock = threading.Lock()
-        self._encoder: Encoder | None = None
+        self._parts: tuple[Part, ...] = ()
+        self._encoders: list[Encoder] = []
 
     def encode(self, content: bytes) -> EncodedImage:
         """Return the vector of the bytes of an image file.
@@ -48,24 +53,35 @@ class ImageEncoder:
         UsageError
             If the embeddings were imported, so that their backbone is unknown.
         """
-        options, spec = self._embeddings.options, self._embeddings.spec
+        options = self._embeddings.options
         if options is None:
             raise UsageError(
                 "the vectors of this dataset were imported, so that the backbone is unknown and "
                 "no new image can be predicted."
             )
-        backbone = backbone_of(options)
-        try:
-            image = decode_image(content, preprocess_of(options, backbone))
-        except DecodeError as error:
-            raise DatasetError(f"the file cannot be used as an image: {error}.") from error
         with self._lock:
-            if self._encoder is None:
-                runtime = runtime_of(Store(self._workspace, spec), options.runtime, [])
-                self._encoder = backbone.open(
-                    precision=spec.precision, runtime=runtime, batch_size=1
-                )
-            vector = self._encoder.encode(image.pixels[None])[0]  # (d,)
+            parts = self._parts = self._parts or parts_of(options)
+        images: list[Decoded] = []
+        for image in decode_each(content, [part.preprocess for part in parts]):
+            if isinstance(image, DecodeError):
+                raise DatasetError(f"the file cannot be used as an image: {image}.") from image
+            images.append(image)
+        with self._lock:
+            if not self._encoders:
+                self._encoders = self._opened(options, parts)
+            blocks = [
+                encoder.encode(image.pixels[None])  # (1, d)
+                for encoder, image in zip(self._encoders, images, strict=True)
+            ]
+        vector = (joined(blocks) if len(blocks) > 1 else blocks[0])[0]  # (d,)
         if not np.isfinite(vector).all():
             raise DatasetError("the backbone gives no finite vector for this image.")
-        return EncodedImage(vector, image.width, image.height)
+        return EncodedImage(vector, images[0].width, images[0].height)
+
+    def _opened(self, options: EmbedOptions, parts: Sequence[Part]) -> list[Encoder]:
+        spec = self._embeddings.spec
+        stores = [Store(self._workspace, each) for each in spec.parts or [spec]]
+        return [
+            Encoding(part, store, runtime_of(store, options.runtime, [])).open(batch_size=1)
+            for part, store in zip(parts, stores, strict=True)
+        ]

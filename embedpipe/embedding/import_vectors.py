@@ -13,7 +13,7 @@ from .._workspace import Workspace
 from ..datasets import Dataset, load_dataset
 from .embed import embed_scanned
 from .embeddings import Embeddings
-from .imports import IMPORTED
+from .imported_names import IMPORTED
 from .scan import Progress
 from .vector_files import VectorSource
 

@@ -36,14 +36,12 @@ from ..datasets.path_messages import (
 from ..datasets.resolver import PathResolver
 from ..errors import DatasetError, NotCachedError, UnknownNameError, UsageError, VectorFileError
 from .filling import FRAGMENT_ROWS, FillResult
+from .imported_names import IMPORTED, LIBRARY, is_imported, spec_name
 from .scan import Progress, Scan
 from .vector_files import VectorFile, VectorSource
 
-__all__ = ["IMPORTED", "Imported", "add_imported", "is_imported", "options_for_model", "spec_name"]
+__all__ = ["Imported", "add_imported", "options_for_model"]
 
-LIBRARY = "imported"
-IMPORTED = f"{LIBRARY}:"
-"""Beginning of the backbone that stands for imported vectors: ``imported:NAME``."""
 
 _NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _DEFAULT = EmbedOptions().backbone
@@ -58,21 +56,6 @@ class Imported:
     store: Store
     result: FillResult
     notes: tuple[str, ...] = ()
-
-
-def is_imported(options: EmbedOptions) -> bool:
-    """Return whether the vectors of the options are imported."""
-    return options.vectors is not None or spec_name(options.backbone) is not None
-
-
-def spec_name(backbone: Any) -> str | None:
-    """Return the name of imported vectors: that of ``imported:NAME`` or of their spec, or None."""
-    if isinstance(backbone, Spec):
-        is_imported = backbone.backbone.get("library") == LIBRARY
-        return str(backbone.backbone["architecture"]) if is_imported else None
-    if isinstance(backbone, str) and backbone.startswith(IMPORTED):
-        return backbone.removeprefix(IMPORTED)
-    return None
 
 
 def options_for_model(options: Options, spec: Spec, model: str | Path) -> Options | None:

@@ -18,9 +18,9 @@ from .._workspace import Workspace
 from ..backbones import CARDS, Backbone, TextTower
 from ..cache import CONTENT_ID, Row, Spec, Store
 from ..errors import BackboneError, UsageError
-from .embed import backbone_of
 from .embeddings import Embeddings
-from .imports import is_imported
+from .imported_names import is_imported
+from .parts import backbone_of
 
 __all__ = ["PROMPTS", "TextEncoder", "check_text", "check_text_tower"]
 
@@ -62,12 +62,16 @@ class TextEncoder:
 
     @functools.cached_property
     def tower(self) -> TextTower | None:
-        """The text tower; None if the backbone has none. Its weights are loaded on first use."""
+        """The text tower; None if the backbone has none, or if several backbones are combined.
+
+        Its weights are loaded on first use.
+        """
+        if self._given is not None:
+            return self._given.text_tower()
         options = self._embeddings.options
-        if self._given is None and options is None:
+        if options is None or self._embeddings.spec.parts:
             return None
-        backbone = self._given or backbone_of(options)  # type: ignore[arg-type]
-        return backbone.text_tower()
+        return backbone_of(options).text_tower()
 
     @property
     def scale(self) -> float:

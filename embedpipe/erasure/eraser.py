@@ -23,7 +23,8 @@ from ..cache.fragments import (
     vectors_of,
     write_fragment,
 )
-from ..cache.maintenance import matrix_folders, needed_matrices, remove
+from ..cache.maintenance import matrix_folders, needed_matrices, remove, specs_of_library
+from ..cache.store import COMBINED
 from ..errors import ReadOnlyError
 from ..labels import LabelLog
 from .file_search import all_files, contains, contains_name, encodings, file_holds
@@ -148,11 +149,14 @@ class _Eraser:
     def _remove_matrices(self) -> None:
         with_image = needed_matrices(self.workspace, self.image.content_ids)
         needed = needed_matrices(self.workspace)
+        combined = {spec.id for spec in specs_of_library(self.workspace, COMBINED)}
         for folder in matrix_folders(self.workspace):
             key = folder.parent.name, folder.name
             # The items of a matrix that no dataset needs are unknown. Only a search for the vectors
-            # of the image can tell whether the matrix contains it. Without these, it is removed.
-            if key in with_image or (key not in needed and not self.vectors):
+            # of the image can tell whether the matrix contains it. Without these, it is removed. So
+            # is a matrix of scaled vectors.
+            can_search = self.vectors and folder.parent.name not in combined
+            if key in with_image or (key not in needed and not can_search):
                 self._remove(folder)
 
     def _rewrite_memories(self) -> None:

@@ -11,8 +11,8 @@ from .._options import RAY_OPTIONS, EmbedOptions
 from ..backbones import Backbone
 from ..cache import Spec
 from ..embedding import Embeddings
-from ..embedding.embed import backbone_of, spec_of
 from ..embedding.imports import options_for_model
+from ..embedding.parts import spec_of
 from ..errors import DamagedFileError, UsageError
 from ..heads import load_head
 from .exported import DESCRIPTION
@@ -118,7 +118,7 @@ class ModelFile:
             options = replace(options, **kept)
         if options.precision == "auto":
             options = replace(options, precision=self.spec.precision)
-        self.check_spec(spec_of(options, backbone_of(options)))
+        self.check_spec(spec_of(options))
         return options
 
     def check_spec(self, spec: Spec) -> None:

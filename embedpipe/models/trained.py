@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backbones import Encoder
+from ..backbones import Encoder, open_backbone
 from ..embedding import EmbedOptions
-from ..embedding.embed import backbone_of, preprocess_of
+from ..embedding.parts import backbone_of, preprocess_of
 from ..errors import UsageError
 from .model import BATCH, Model
 from .model_file import STORED, ModelFile
@@ -40,6 +40,11 @@ class TrainedModel(Model):
             raise UsageError(
                 f"{file.path} was trained on imported vectors, whose backbone is unknown: it "
                 "cannot predict images. Use `embedpipe predict` with --vectors."
+            )
+        if file.spec.parts:
+            raise UsageError(
+                f"{file.path} was trained on joined vectors of several backbones: only `embedpipe "
+                "predict` can use it."
             )
         self.options = file.embed_options(options, given)
         self._file = file
@@ -72,8 +77,12 @@ class TrainedModel(Model):
 
     def _encode(self, batch: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
         if size not in self._encoders:
-            self._encoders[size] = self.backbone.open(
-                precision=self.precision, runtime=self.options.runtime, batch_size=size
+            self._encoders[size] = open_backbone(
+                self.backbone,
+                self.preprocess,
+                precision=self.precision,
+                runtime=self.options.runtime,
+                batch_size=size,
             )
         return np.asarray(self._encoders[size].encode(batch))
 

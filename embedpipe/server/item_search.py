@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .._loops.fitting import probabilities_of
 from .._workspace import Workspace
-from ..cache import CONTENT_ID, Store
+from ..cache import CONTENT_ID, open_store
 from ..labelling import STATES, LabellingSession, Model, Snapshot
 from .queries import SimilarityQueries
 
@@ -109,7 +109,7 @@ class ItemSearch:
         """(n, 2) width and height in pixels; 0 if unknown."""
         embeddings = self._session.embeddings
         content_ids = pa.array(embeddings.content_ids, CONTENT_ID)
-        return Store(self._workspace, embeddings.spec).sizes_for(content_ids)
+        return open_store(self._workspace, embeddings.spec).sizes_for(content_ids)
 
     @cached_property
     def dates(self) -> NDArray[np.int32]:

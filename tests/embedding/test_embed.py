@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from embedpipe._workspace import Workspace
-from embedpipe.backbones import get_backbone
+from embedpipe.backbones import Preprocess, get_backbone
 from embedpipe.cache import verify
 from embedpipe.datasets import load_dataset
 from embedpipe.embedding import Embeddings, EmbedOptions, embed
@@ -105,16 +105,16 @@ def test_failures_are_skipped_without_retry_failed(
     from embedpipe.backbones import DecodeError
     from embedpipe.embedding import filling
 
-    folder, decode = photos(6), filling.decode_image
+    folder, decode = photos(6), filling.decode_each
 
-    def failing(data: bytes, preprocess: object) -> object:
+    def failing(data: bytes, preprocesses: Sequence[Preprocess]) -> object:
         if data == (folder / "class1" / "0001.jpg").read_bytes():
-            raise DecodeError("a codec is missing")
-        return decode(data, preprocess)  # type: ignore[arg-type]
+            return [DecodeError("a codec is missing")]
+        return decode(data, preprocesses)
 
-    monkeypatch.setattr(filling, "decode_image", failing)
+    monkeypatch.setattr(filling, "decode_each", failing)
     assert counts(embedded(folder)) == (5, 0, 1)
-    monkeypatch.setattr(filling, "decode_image", decode)  # the codec is installed
+    monkeypatch.setattr(filling, "decode_each", decode)  # the codec is installed
     assert counts(embedded(folder)) == (0, 5, 1)
     assert counts(embedded(folder, retry_failed=True)) == (1, 5, 0)
     assert counts(embedded(folder)) == (0, 6, 0)
@@ -231,11 +231,8 @@ def test_invalid_options() -> None:
     dataset = load_dataset("digits").subset("test")
     with pytest.raises(UsageError) as caught:
         embed(dataset, backbon="toy")
-    assert str(caught.value) == (
-        "embed() has no option 'backbon'; it has: backbone, weights, precision, runtime, "
-        "executor, address, workers, cpus_per_worker, gpus_per_worker, scaled_decode, "
-        "retry_failed, require_cached."
-    )
+    known = ", ".join(EmbedOptions.__dataclass_fields__)
+    assert str(caught.value) == f"embed() has no option 'backbon'; it has: {known}."
     with pytest.raises(UsageError, match="unknown precision 'fp8': use auto, fp32 or bf16"):
         embed(dataset, backbone="toy", precision="fp8")
 

@@ -18,6 +18,8 @@ from embedpipe.backbones import DecodeError, Preprocess, ToyBackbone, decode
 from embedpipe.cache import Spec, Store, list_specs
 from embedpipe.datasets import load_dataset
 from embedpipe.embedding import embed, filling, scan
+from embedpipe.embedding.encoding import Encoding
+from embedpipe.embedding.parts import Part
 
 from embedpipe._workspace import Workspace  # isort: skip
 
@@ -82,7 +84,7 @@ def test_finished_work_does_not_wait_for_more_batches(
     spec = Spec(backbone.identity, backbone.preprocess.as_spec(), "fp32")
     store = Store(Workspace(tmp_path), spec)
     store.create()
-    filler = filling.Filler(store, backbone, backbone.preprocess, "auto")
+    filler = filling.Filler([Encoding(Part(backbone, backbone.preprocess), store, "auto")])
     source, seen = Source(), []
 
     def progress(stage: str, done: int, total: int) -> None:
@@ -94,7 +96,7 @@ def test_finished_work_does_not_wait_for_more_batches(
     assert seen == [(2, 4), (4, 6), (6, 8), (8, 8)]
     source.read_so_far, seen[:] = 0, []
     unknown = dict.fromkeys(f"{n:02}" for n in range(20))
-    filler.fill(source, unknown, is_known=lambda _: True, progress=progress)  # type: ignore[arg-type]
+    filler.fill(source, unknown, is_known=[lambda _: True], progress=progress)  # type: ignore[arg-type]
     assert seen == [(8, 16), (16, 20), (20, 20)]
 
 

@@ -18,7 +18,9 @@ from ..._threads import limit_cpus
 from ...backbones import Backbone, Preprocess
 from ...cache import Store
 from ...datasets import Source
+from ..encoding import Encoding
 from ..filling import Filler, FillResult
+from ..parts import Part
 from .nodes import Seen
 
 __all__ = ["Job", "ShardWorker", "sorted_ids"]
@@ -59,14 +61,16 @@ class ShardWorker:
         job = self._job
         assert job.store is not None
         self._known = known
-        self._filler = Filler(job.store, job.backbone, job.preprocess, job.runtime)
+        part = Part(job.backbone, job.preprocess)
+        self._filler = Filler([Encoding(part, job.store, job.runtime)])
 
     def begin(self) -> None:
         """Return: the worker is about to begin a shard."""
 
     def embed(self, wanted: Mapping[str, bytes | None]) -> FillResult:
         """Embed a shard, and add the vectors to the store."""
-        return self._filler.fill(self._job.source, wanted, is_known=self._is_known)
+        (result,) = self._filler.fill(self._job.source, wanted, is_known=[self._is_known])
+        return result
 
     def hash(self, ids: Sequence[str]) -> FillResult:
         """Return the digests of images."""
