@@ -76,7 +76,7 @@ def import_vectors(
         "embedded": report.embedded,
         "reused": report.reused,
         "failed": report.failed,
-        "failures": failures_of(embeddings),
+        "failures": failures_of([embeddings]),
         "dim": report.dim,
         "notes": report.notes,
         "seconds": report.seconds,
