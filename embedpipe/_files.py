@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import sys
+import tokenize
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -164,7 +165,10 @@ def map_array(file: BinaryIO) -> np.memmap[Any, Any]:
         if version == (1, 0)
         else np.lib.format.read_array_header_2_0
     )
-    shape, by_column, dtype = read(file)
+    try:
+        shape, by_column, dtype = read(file)
+    except tokenize.TokenError as error:
+        raise ValueError(f"its header is damaged: {error.args[0]}") from error
     if dtype.hasobject:
         raise ValueError("it contains objects, not numbers")
     order = "F" if by_column else "C"

@@ -226,14 +226,18 @@ def _opened(path: str) -> Iterator[tuple[Any, Any]]:
 
     try:
         container = av.open(
-            path, options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+            path,
+            options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"},
+            metadata_errors="replace",  # titles of old files are often not UTF-8
         )
     except FFmpegError as error:
         raise DecodeError(f"it is damaged ({_reason(error)}). {COPY_AGAIN}") from error
     with container:
         if not container.streams.video:
             raise DecodeError("it is a file without pictures, such as sound. Remove it")
-        stream = container.streams.video[0]
+        stream: Any = container.streams.best("video") or container.streams.video[0]
+        if stream.codec_context is None:
+            raise DecodeError("it is a video in an unsupported format. Convert it to H.264")
         stream.thread_type = "AUTO"
         try:
             yield container, stream

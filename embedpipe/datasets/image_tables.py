@@ -43,6 +43,10 @@ class TableColumns:
     names: tuple[str, ...] | None  # of the classes, if labels are numbers of classes
     other_images: tuple[str, ...]
 
+    def described(self, path: str) -> list[str]:
+        """Return the columns of a listing: that of the path, and the labels if there are any."""
+        return [path] if self.label is None else [path, self.label]
+
 
 class ImageTable(ABC):
     """A file with a column of images; rows are numbered from 0."""
@@ -57,8 +61,8 @@ class ImageTable(ABC):
         self.path, self.columns = path, columns
 
     @abstractmethod
-    def parts(self, *names: str) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of columns; a dotted name is a field of a structure."""
+    def descriptions(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of two columns: structures with the path, and the label if used."""
 
     @abstractmethod
     def images(self, rows: Sequence[int]) -> Iterator[tuple[int, bytes | OSError]]:
@@ -69,8 +73,7 @@ class ImageTable(ABC):
         import pyarrow as pa
 
         chosen = self.columns
-        names = [f"{chosen.image}.path", *([chosen.label] if chosen.label else [])]
-        for batch in self.parts(*names):
+        for batch in self.descriptions():
             paths = batch.column(0).field("path").to_pylist()
             labels: Sequence[str | None] = [None] * len(paths)
             if chosen.label is not None:
@@ -107,10 +110,12 @@ class ParquetTable(ImageTable):
 
         return pq.ParquetFile(path, buffer_size=_BUFFER)
 
-    def parts(self, *names: str) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of columns."""
+    def descriptions(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of the paths and labels."""
         with self._open(self.path) as file:
-            yield from file.iter_batches(columns=list(names))
+            yield from file.iter_batches(
+                columns=self.columns.described(f"{self.columns.image}.path")
+            )
 
     def images(self, rows: Sequence[int]) -> Iterator[tuple[int, bytes | OSError]]:
         """Yield the images of rows; few rows of a row group are in memory."""
@@ -150,17 +155,17 @@ class ArrowTable(ImageTable):
                 self._places.append(place)
                 self._counts.append(batch.num_rows)
 
-    def parts(self, *names: str) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of columns; other columns are not read from the disk."""
+    def descriptions(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of images and labels; other columns are not read from the disk."""
         with self._batches() as batch_at:
             for part in range(len(self._counts)):
-                yield batch_at(part).select([name.partition(".")[0] for name in names])
+                yield _checked(batch_at(part).select(self.columns.described(self.columns.image)))
 
     def images(self, rows: Sequence[int]) -> Iterator[tuple[int, bytes | OSError]]:
         """Yield the images of rows."""
         with self._batches() as batch_at:
             for part, begin, wanted in _by_part(rows, self._counts):
-                batch = batch_at(part).select([self.columns.image])
+                batch = _checked(batch_at(part).select([self.columns.image]))
                 yield from _pick(iter([batch]), begin, wanted)
 
     def _batches(self) -> Any:
@@ -189,6 +194,12 @@ class _ArrowBatches:
 
     def __exit__(self, *error: object) -> None:
         self._file.close()
+
+
+def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch of a memory map; raise ArrowInvalid if a value would be outside of it."""
+    batch.validate(full=True)
+    return batch
 
 
 def _by_part(rows: Sequence[int], counts: Sequence[int]) -> Iterator[tuple[int, int, list[int]]]:
@@ -267,11 +278,7 @@ def columns_of(schema: pa.Schema) -> TableColumns | None:
     if not images:
         return None
     image = next((name for name in _USUAL_IMAGES if name in images), images[0])
-    classes = [
-        name
-        for name in schema.names
-        if _kind(features.get(name)) == "ClassLabel" and features[name].get("names")
-    ]
+    classes = [field.name for field in schema if _has_classes(field.type, features.get(field.name))]
     label = next((name for name in (*_USUAL_LABELS, *classes) if name in classes), None)
     names = tuple(map(str, features[label]["names"])) if label is not None else None
     if label is None:
@@ -286,12 +293,22 @@ def _features(schema: pa.Schema) -> Mapping[str, Any]:
     try:
         stated = json.loads((schema.metadata or {})[b"huggingface"])
         return dict(stated["info"]["features"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return {}
 
 
 def _kind(feature: Any) -> str | None:
     return feature.get("_type") if isinstance(feature, dict) else None
+
+
+def _has_classes(kind: pa.DataType, feature: Any) -> bool:
+    """Return whether a column has numbers of classes, whose names are in the metadata."""
+    from pyarrow import types
+
+    if _kind(feature) != "ClassLabel" or not types.is_integer(kind):
+        return False
+    names = feature.get("names")
+    return isinstance(names, list) and bool(names)
 
 
 def _is_image(kind: pa.DataType) -> bool:

@@ -49,7 +49,7 @@ def label_in(name: str, content: bytes) -> SampleLabel | None:
     """Return the label in a member, or None."""
     lower = name.lower()
     try:
-        text = content.decode().strip()
+        text = content.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         return None
     if lower.endswith(".json"):
@@ -64,7 +64,7 @@ def _field(text: str) -> str | None:
     """Return the label in the text of a JSON object, or None."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # for example, deep nesting
         return None
     found = (
         next((value[name] for name in _FIELDS if name in value), None)

@@ -50,7 +50,7 @@ def expand_braces(pattern: str) -> list[str]:
     """
     parts = _BRACES.split(pattern)  # text, content of braces, text, ...
     choices = [_choices(part) if at % 2 else ("", [part]) for at, part in enumerate(parts)]
-    count = math.prod(len(values) for _, values in choices)
+    count = math.prod(_length(values) for _, values in choices)
     if count > MAX_EXPANDED:
         raise DatasetError(f"{pattern!r} names {count:,} files; the limit is {MAX_EXPANDED:,}.")
     texts = [[format(value, form) for value in values] for form, values in choices]
@@ -65,6 +65,11 @@ def _choices(braces: str) -> tuple[str, Sequence[str] | Sequence[int]]:
     first, last = numbers[1], numbers[2]
     width = max(len(first), len(last)) if first.startswith("0") or last.startswith("0") else 0
     return f"0{width}d", range(int(first), int(last) + 1)
+
+
+def _length(values: Sequence[str] | Sequence[int]) -> int:
+    """Return the number of values; `len` of a range has a limit."""
+    return max(0, values.stop - values.start) if isinstance(values, range) else len(values)
 
 
 def are_shards(paths: Sequence[str]) -> bool:

@@ -20,7 +20,8 @@ from ..errors import DatasetError
 from ..tables import tidy
 from .dataset import Dataset, Item, canonical_split, sorted_class_names
 from .identifiers import decode_id, encode_id
-from .image_tables import ImageTable, damaged, one_line, open_table
+from .image_tables import TABLE_SUFFIXES, ImageTable, damaged, one_line, open_table
+from .layout import suffix_of
 from .source import Source, Stamp
 
 __all__ = ["TableSource", "is_shard_name", "load_tables", "split_in", "used_tables"]
@@ -83,7 +84,7 @@ def _state(path: str) -> dict[str, object]:
     try:
         with open(path, encoding="utf-8") as file:
             state = json.load(file)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return state if isinstance(state, dict) else {}
 
@@ -182,7 +183,6 @@ class TableSource(Source):
 
         opened = self._index().opened[table]
         file = self._files[table]
-        done = 0
         if isinstance(opened, DatasetError):
             clause = str(opened).rstrip(".").removeprefix(encode_id(self._path(file)))
             yield from ((id, OSError(f"it{clause}")) for _, id in wanted)
@@ -191,15 +191,15 @@ class TableSource(Source):
             reason = OSError(f"it is in {file!r}, which has changed since it was listed")
             yield from ((id, reason) for _, id in wanted)
             return
+        left = dict(wanted)
+        damage = "it has fewer rows than stated"
         try:
-            for _, content in opened.images([row for row, _ in wanted]):
-                done += 1
-                yield wanted[done - 1][1], content
+            for row, content in opened.images(list(left)):
+                yield left.pop(row), content
         except (pa.ArrowException, OSError, ValueError) as error:
-            damage = OSError(
-                f"it is in the damaged file {file!r} ({one_line(error)}). {COPY_AGAIN}"
-            )
-            yield from ((id, damage) for _, id in wanted[done:])
+            damage = one_line(error)
+        reason = OSError(f"it is in the damaged file {file!r} ({damage}). {COPY_AGAIN}")
+        yield from ((id, reason) for id in left.values())
 
     def _path(self, file: str) -> str:
         return os.path.join(self._root, decode_id(file))
@@ -269,7 +269,10 @@ def _usable(path: str | None) -> str | None:
     if path is None or not path.strip() or "\0" in path or os.path.isabs(path):
         return None
     tidied = tidy(path.replace("\\", "/"))
-    return None if ".." in tidied.split("/") or ":" in tidied.partition("/")[0] else tidied
+    parts = tidied.split("/")
+    # The ids of other rows begin with the name of a table.
+    is_taken = any(suffix_of(part) in TABLE_SUFFIXES for part in parts)
+    return None if ".." in parts or ":" in parts[0] or is_taken else tidied
 
 
 def _stamp(path: str) -> Stamp | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._options import EmbedOptions
 from .._workspace import Workspace
 from ..datasets import Dataset, load_dataset
+from ..errors import VectorFileError
 from .embed import embed_scanned
 from .embeddings import Embeddings
 from .imported_names import IMPORTED
@@ -24,7 +27,7 @@ def import_vectors(
     dataset: Dataset | str | Path | Sequence[str | Path],
     vectors: str | Path | Any,
     *,
-    paths: str | Path | Sequence[str] | None = None,
+    paths: str | Path | Iterable[str | Path] | None = None,
     name: str | None = None,
     skip_unknown: bool = False,
     workspace: str | Path | Workspace | None = None,
@@ -84,10 +87,9 @@ def import_vectors(
     """
     if not isinstance(dataset, Dataset):
         dataset = load_dataset(dataset)
-    is_file = isinstance(vectors, str | Path)
     source = VectorSource(
-        Path(vectors).expanduser() if is_file else np.asarray(vectors),
-        Path(paths).expanduser() if isinstance(paths, str | Path) else paths,
+        Path(vectors).expanduser() if isinstance(vectors, str | Path) else _array(vectors),
+        Path(paths).expanduser() if isinstance(paths, str | Path) else _texts(paths),
         skip_unknown=skip_unknown,
         again=True,
     )
@@ -95,3 +97,16 @@ def import_vectors(
     if name is not None:
         options = EmbedOptions(backbone=IMPORTED + name, vectors=source)
     return embed_scanned(dataset, Workspace(workspace), options, progress)
+
+
+def _array(vectors: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(vectors)
+    except ValueError as error:
+        raise VectorFileError(
+            "the array of vectors: expected rows of equal length. Nothing was stored."
+        ) from error
+
+
+def _texts(paths: Iterable[str | Path] | None) -> list[str] | None:
+    return None if paths is None else [os.fspath(path) for path in paths]

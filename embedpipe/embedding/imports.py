@@ -130,6 +130,7 @@ def _check(options: EmbedOptions) -> None:
         "--image-size": options.image_size is not None,
         "--pooling": options.pooling is not None,
         "--scaled-decode": options.scaled_decode,
+        f"--views {options.views}": options.views != "none",
         f"--precision {options.precision}": options.precision not in ("auto", "fp32"),
     }
     for flag, is_given in unused.items():
@@ -211,8 +212,8 @@ def _missing(
         more = ", or leave out --require-cached" if required else ""
         raise error(
             f"{len(failures)} of the {len(dataset)} images of {dataset.name!r} have no vector in "
-            f"{name}; the first is {first!r}. Import a file with their vectors: `--backbone {name} "
-            f"--vectors FILE`{more}."
+            f"{name}; the first is {first!r}. Import a file with their vectors: `embedpipe "
+            f"import-vectors DATASET FILE --name {spec_name(store.spec)}`{more}."
         )
     return failures
 

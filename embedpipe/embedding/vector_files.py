@@ -11,6 +11,7 @@ import contextlib
 import functools
 import hashlib
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,8 +52,13 @@ PATH_NAMES = ("path", "paths", "file_name", "filename", "filenames", "filepath")
 VECTOR_NAMES = ("embedding", "embeddings", "vector", "vectors")
 """Names of a column or an array of vectors, used if there are several."""
 
-DAMAGED_ARCHIVE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+DAMAGED_ARCHIVE = (
+    *(ValueError, EOFError, zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+    *(NotImplementedError, RuntimeError, MemoryError),  # encryption, or a stated size
+)
 """Errors of reading a damaged ``.npz`` file, or one with pickled objects."""
+
+_ARRAY = "the array of vectors"
 
 Vectors = NDArray[np.float32]
 
@@ -110,7 +116,9 @@ class VectorSource:
 
     def check_unchanged(self) -> None:
         """Raise an error if the file was changed since its digest was computed."""
-        if self._stamp() != self._digested[1]:
+        with _reading(self.name):
+            stamp = self._stamp()
+        if stamp != self._digested[1]:
             raise _fault(self.name, "it was changed while it was read. Run the command again")
 
     def _stamp(self) -> tuple[int, int] | None:
@@ -123,7 +131,7 @@ class VectorSource:
     @property
     def name(self) -> str:
         """The file, for messages."""
-        return str(self.data) if isinstance(self.data, Path) else "the array of vectors"
+        return str(self.data) if isinstance(self.data, Path) else _ARRAY
 
     @property
     def digest(self) -> str:
@@ -196,6 +204,7 @@ def _reading(file: object) -> Iterator[None]:
 def _digest(part: Path | NDArray[Any] | Sequence[str]) -> str:
     """Return the SHA-256 of a file, of the files of a folder, of an array or of paths."""
     if isinstance(part, np.ndarray):
+        _check_numbers(_ARRAY, part.dtype)
         return hashlib.sha256(np.ascontiguousarray(part).data).hexdigest()
     if not isinstance(part, Path):
         return hashlib.sha256("\n".join(part).encode(errors="surrogatepass")).hexdigest()
@@ -373,9 +382,9 @@ def _parquet(file: Path, paths: list[str]) -> VectorFile:
     try:
         with pq.ParquetFile(file) as opened:
             schema = opened.schema_arrow
-    except pa.ArrowException as error:
+        return _of_columns(file, schema, batches, (pa.ArrowException,))
+    except (pa.ArrowException, UnicodeDecodeError) as error:  # in a path or the name of a column
         raise _fault(file, f"it is damaged ({_line(error)})") from error
-    return _of_columns(file, schema, batches, (pa.ArrowException,))
 
 
 def _lance(file: Path, paths: list[str]) -> VectorFile:
@@ -429,7 +438,7 @@ def _of_columns(
     nulls = sum(chunk.null_count for chunk in chunks)
     if nulls:
         raise _fault(file, f"{nulls} rows have no path")
-    dim = _length(next(read(column))) if paths else 0
+    dim = _length(next(read(column), pa.nulls(1, schema.field(column).type))) if paths else 0
     if paths and not dim:
         raise _fault(file, "the vector of row 0 is empty")
 

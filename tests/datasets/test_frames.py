@@ -157,6 +157,21 @@ def test_damaged_videos_are_one_failure_each(tmp_path: Path) -> None:
         load_dataset(tmp_path / "cut.mp4", every="1s")
 
 
+def test_titles_in_other_encodings_and_unknown_formats(tmp_path: Path) -> None:
+    data = write_video(tmp_path / "a.mkv").read_bytes()
+    assert data.count(b"Lavf") > 0
+    (tmp_path / "a.mkv").write_bytes(data.replace(b"Lavf", b"Caf\xe9"))
+    data = write_video(tmp_path / "b.mp4").read_bytes()
+    assert data.count(b"avc1") > 0
+    (tmp_path / "b.mp4").write_bytes(data.replace(b"avc1", b"zzzz"))
+    dataset = load_dataset(tmp_path, every="1s")
+    contents = dict(dataset.source.read([item.id for item in dataset.items]))
+    assert set(contents) == {"a.mkv#t=0.0", "a.mkv#t=1.0", "b.mp4"}
+    assert isinstance(contents["a.mkv#t=1.0"], bytes)
+    reason = "it is a video in an unsupported format. Convert it to H.264"
+    assert str(contents["b.mp4"]) == reason
+
+
 def test_pipes_are_not_opened(tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mp4", 3)
     os.mkfifo(tmp_path / "pipe.mp4")

@@ -250,6 +250,58 @@ def test_wrong_labels_and_files_without_images_are_refused(tmp_path: Path) -> No
         load_dataset(path, source=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("labels", "names", "expected"),
+    [
+        (["hat", "shoe"], NAMES, ["hat", "shoe"]),
+        ([0, 1], 5, ["0", "1"]),
+        ([0, 1], {"hat": 0}, ["0", "1"]),
+        ([[0], [1]], NAMES, [None, None]),
+        ([0, 1], NAMES, ["hat", "shoe"]),
+    ],
+)
+def test_metadata_that_contradict_a_column_are_ignored(tmp_path, labels, names, expected) -> None:
+    found = table(range(2)).drop_columns("label").append_column("label", pa.array(labels))
+    features = {"label": {"_type": "ClassLabel", "names": names}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    pq.write_table(found.replace_schema_metadata(metadata), tmp_path / "a.parquet")
+    assert [item.label for item in load_dataset(tmp_path).items] == expected
+    nested = found.replace_schema_metadata({"huggingface": "[" * 60_000})
+    pq.write_table(nested, tmp_path / "a.parquet")
+    assert len(load_dataset(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_names_of_columns_and_paths_with_other_meanings(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    rows = [{"bytes": jpeg(1), "path": f"{path.name}/000001"}, {"bytes": jpeg(2), "path": None}]
+    found = pa.table({"the.image": pa.array(rows, STRUCT), "label": ["x", "y"]})
+    if suffix == ".parquet":
+        pq.write_table(found, path)
+    else:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, found.schema) as writer:
+            writer.write_table(found)
+    dataset = load_dataset(path)
+    assert [(i.id, i.label, dataset.source.read_one(i.id)) for i in dataset.items] == [
+        (f"{path.name}/000000", "x", jpeg(1)),
+        (f"{path.name}/000001", "y", jpeg(2)),
+    ]
+
+
+def test_wrong_offsets_in_an_arrow_file_do_not_end_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "a.arrow"
+    found = table(range(8))
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, found.schema) as writer:
+        writer.write_table(found)
+    ends = np.cumsum([0, *(len(f"{n:03d}.jpg") for n in range(8))]).astype("<i4").tobytes()
+    data = path.read_bytes()
+    assert data.count(ends) == 1
+    path.write_bytes(data.replace(ends, ends[:-8] + b"\xff\xff\xff\x7f\xf0\xff\xff\xff"))
+    dataset = load_dataset(path)
+    ((_, error),) = dataset.source.read([item.id for item in dataset.items])
+    assert str(error).startswith("it is damaged (")
+
+
 def test_too_large_values_are_refused(shards: Path, monkeypatch) -> None:
     monkeypatch.setattr(image_tables, "MAX_BYTES", 100)
     ((_, error),) = load_dataset(shards).source.read(["003.jpg"])

@@ -81,6 +81,13 @@ def test_captions_and_other_texts_are_no_labels(tmp_path: Path) -> None:
     assert load_dataset(write_tar(tmp_path / "b.tar", samples(range(6), broken))).class_names == ()
 
 
+def test_members_that_cannot_be_parsed_are_no_labels(tmp_path: Path) -> None:
+    members = [("0000.png", png(0)), ("0000.json", b"[" * 60_000), ("0000.cls", b"\xff")]
+    more = [("0001.png", png(1)), ("0001.cls", "\ufeffhat\r\n".encode())]
+    dataset = load_dataset(write_tar(tmp_path / "a.tar", members + more))
+    assert [item.label for item in dataset.items] == [None, "hat"]
+
+
 def test_several_images_of_a_sample_share_its_label(tmp_path: Path) -> None:
     members = [("x/1.left.png", png(1)), ("x/1.right.png", png(2)), ("x/1.cls", b"hat")]
     dataset = load_dataset(write_tar(tmp_path / "a.tar", members))
@@ -148,6 +155,11 @@ def test_missing_shards_of_a_list_are_named(shards: Path) -> None:
     )
     with pytest.raises(DatasetError, match=r"names 10,000,000 files; the limit is 1,000,000"):
         load_dataset(str(shards / "train-{0000000..9999999}.tar"))
+
+
+def test_too_many_names_in_braces_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"names 1,0{3},.* files; the limit is 1,000,000"):
+        load_dataset(f"{tmp_path}/a-{{1..1{'0' * 30}}}.tar")
 
 
 def test_unknown_ids_do_not_stop_reading(shards: Path) -> None:

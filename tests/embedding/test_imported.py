@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -166,8 +167,8 @@ def test_images_without_a_vector_are_named(dataset: ep.Dataset, place: Path) -> 
         ep.embed(dataset, backbone=name, require_cached=True)
     assert str(error.value) == (
         f"2 of the 12 images of {dataset.name!r} have no vector in {name}; the first is "
-        f"{ids[-2]!r}. Import a file with their vectors: `--backbone {name} --vectors FILE`, or "
-        "leave out --require-cached."
+        f"{ids[-2]!r}. Import a file with their vectors: `embedpipe import-vectors DATASET "
+        f"FILE --name {name.removeprefix('imported:')}`, or leave out --require-cached."
     )
     other = ep.load_dataset("digits").subset("test")
     with pytest.raises(ep.errors.DatasetError, match="397 of the 397 images of 'digits-test' have"):
@@ -224,6 +225,35 @@ def without_paths(place: Path, ids: list[str]) -> Path:
 def two_columns(place: Path, ids: list[str]) -> Path:
     pq.write_table(pa.table({"path": ["a"], "v": [[1.0]], "w": [[1.0]]}), place / "v.parquet")
     return place / "v.parquet"
+
+
+def open_header(place: Path, ids: list[str]) -> Path:
+    file = write_npy(place, ids, VECTORS)
+    file.write_bytes(file.read_bytes().replace(b"}", b"(", 1))
+    return file
+
+
+def encrypted(place: Path, ids: list[str]) -> Path:
+    file = write_npz(place, ids, VECTORS)
+    data = bytearray(file.read_bytes())
+    for begin, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(begin) + flags] |= 1
+    file.write_bytes(data)
+    return file
+
+
+def huge(place: Path, ids: list[str]) -> Path:
+    file = place / "v.npz"
+    with zipfile.ZipFile(file, "w") as archive, archive.open("vectors.npy", "w") as member:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (1 << 40, 1 << 10)}
+        np.lib.format.write_array_header_1_0(member, header)
+    return file
+
+
+def not_utf_8(place: Path, ids: list[str]) -> Path:
+    file = write_parquet(place, [*ids[:-1], "QQQQ.jpg"], VECTORS)
+    file.write_bytes(file.read_bytes().replace(b"QQQQ", b"Caf\xe9"))
+    return file
 
 
 FAULTS: dict[str, tuple[Callable[[Path, list[str]], Path], str]] = {
@@ -308,6 +338,12 @@ FAULTS: dict[str, tuple[Callable[[Path, list[str]], Path], str]] = {
     "damaged Parquet": (
         lambda place, ids: damaged(place, ids, write_parquet), "{file}: it is damaged (",
     ),
+    "open bracket in npy": (
+        open_header, "{file}: it is not an array of numbers (its header is damaged: ",
+    ),
+    "encrypted npz": (encrypted, "{file}: it is not an archive of arrays of numbers ("),
+    "huge npz": (huge, "{file}: it is not an archive of arrays of numbers ("),
+    "path not in UTF-8": (not_utf_8, "{file}: it is damaged ("),
     "cut line in CSV": (
         lambda place, ids: damaged(place, ids, write_lightly), "{file}, line 7: ",
     ),
@@ -330,6 +366,28 @@ def test_a_faulty_file_is_one_clear_line_and_nothing_is_stored(
     assert message.endswith(".")
     assert "\n" not in message
     assert not (place / "workspace" / "cache").exists()
+
+
+@pytest.mark.parametrize("form", [Path, str, iter, np.array])
+def test_paths_of_an_array_in_python(dataset: ep.Dataset, place: Path, form: Any) -> None:
+    ids = ids_of(dataset)
+    paths = list(map(form, ids)) if form in (Path, str) else form(ids)
+    found = ep.import_vectors(dataset, VECTORS, paths=paths)
+    assert np.array_equal(found.matrix, VECTORS)
+    assert ep.import_vectors(dataset, VECTORS, paths=ids).spec == found.spec  # equal digests
+
+
+@pytest.mark.parametrize(
+    ("vectors", "clause"),
+    [
+        ([[1.0], [1.0, 2.0]], "expected rows of equal length"),
+        (np.zeros((2, 3), "M8[s]"), "the array has the type datetime64[s]; expected numbers, such"),
+    ],
+)
+def test_an_array_without_rows_of_numbers(dataset: ep.Dataset, vectors: Any, clause: str) -> None:
+    with pytest.raises(ep.errors.VectorFileError) as error:
+        ep.import_vectors(dataset, vectors, paths=ids_of(dataset)[:2], name="mine")
+    assert str(error.value).startswith(f"the array of vectors: {clause}")
 
 
 def test_vectors_of_other_images_can_be_left_out(dataset: ep.Dataset, place: Path) -> None:
@@ -368,6 +426,7 @@ def test_copies_of_an_image_need_equal_vectors(photos: Callable[..., Path], plac
         ({"backbone": "toy", "vectors": "v.npy"}, "--vectors and --backbone toy exclude each "),
         ({"backbone": "imported:a b"}, "the name 'a b' of imported vectors is invalid: "),
         ({"backbone": "imported:none"}, "has no imported vectors called 'none'. `embedpipe "),
+        ({"vectors": "v.npy", "views": "flip"}, "--views flip has no use for imported vectors: "),
         ({"vectors": "v.npy", "weights": "w"}, "--weights has no use for imported vectors: "),
         ({"vectors": "v.npy", "precision": "bf16"}, "--precision bf16 has no use for imported "),
         ({"vectors": "v.pkl"}, "v.pkl is not a file of vectors: its name must end in .npy, "),
