@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from .._urls import is_url
 from ..errors import UsageError
 
 __all__ = ["expanded"]
@@ -26,7 +27,7 @@ def _paths(word: str) -> list[str]:
         if not paths:
             raise UsageError("standard input has no path: expected the path of an image per line.")
         return paths
-    if not glob.has_magic(word) or os.path.lexists(word):
+    if is_url(word) or not glob.has_magic(word) or os.path.lexists(word):
         return [word]
     matches = sorted(glob.glob(os.path.expanduser(word), recursive=True))  # noqa: PTH111, PTH207
     if not matches:

@@ -75,7 +75,9 @@ class Project:
         )
 
     def version(self) -> str:
-        return str(self.studio.ask(f"/api/projects/{self.id}")["model_version"])
+        """Return the version of embedpipe's predictions; empty while there are none."""
+        found = str(self.studio.ask(f"/api/projects/{self.id}")["model_version"])
+        return found if found.startswith("embedpipe:") else ""  # at first, the model's title
 
     def ordered(self) -> list[dict[str, Any]]:
         """Return the tasks in the order of embedpipe's tab."""
