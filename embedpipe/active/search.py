@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .._specs import check_count
 from .._workspace import Workspace
 from ..embedding import Embeddings
 from ..embedding.image_encoder import ImageEncoder
@@ -63,8 +64,8 @@ def search(
     Raises
     ------
     UsageError
-        If there is not exactly one of `text` and `image`, the text is blank, or the image is not a
-        file.
+        If there is not exactly one of `text` and `image`, the text is blank, the image is not a
+        file, or `n` is less than 1.
     BackboneError
         If the backbone has no text tower.
     DatasetError
@@ -81,6 +82,7 @@ def search(
     7
     """
     check_query(text, image)
+    n = check_count("n", n)
     place = Workspace(workspace)
     if text is not None:
         vector = TextEncoder(embeddings, place).vectors([text])[0]  # (d,)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._workspace import Workspace
 from ..embedding import Embeddings
-from ..embedding.texts import TextEncoder
+from ..embedding.texts import TextEncoder, check_text
 from ..errors import LabelError
 from ..heads import ZeroShotPrior
 
@@ -70,8 +70,10 @@ def check_classes(classes: Sequence[str]) -> None:
     """Refuse fewer than two names, and names that are blank or repeated."""
     if any(not name.strip() for name in classes):
         raise LabelError("the name of a class is blank: give at least one word.")
+    for name in classes:
+        check_text(name)
     twice = [name for at, name in enumerate(classes) if name in classes[:at]]
     if twice:
         raise LabelError(f"the class {twice[0]!r} is given twice: give it once.")
     if len(classes) < 2:
-        raise LabelError(f"there are {len(classes)} class names: give at least two.")
+        raise LabelError(f"at least two class names are needed; got {len(classes)}.")

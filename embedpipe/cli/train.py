@@ -72,8 +72,13 @@ def train(
     from ..active import train_head
     from ..heads import get_head
 
-    get_head(head)  # an unknown name is an error before the embedding
+    chosen = get_head(head)  # an unknown name is an error before the embedding
     names = read_class_names(classes, embed_options)
+    if names and not getattr(chosen, "uses_prior", False):
+        raise UsageError(
+            f"the head {head!r} does not use the names of classes: leave out --classes, or use "
+            "--head auto."
+        )
     given = GivenLabels(session, labels)
     dataset = session.load(data, uses_classes=True)
     given.check_log(dataset)

@@ -145,9 +145,11 @@ class TextEncoder:
 
 
 def check_text(text: str) -> None:
-    """Refuse a blank text."""
+    """Refuse a text that is blank or no valid Unicode."""
     if not text.strip():
         raise UsageError("the text is blank: give at least one word.")
+    if any("\ud800" <= sign <= "\udfff" for sign in text):  # bytes of the command line
+        raise UsageError(f"the text {ascii(text)} is not valid UTF-8: give it in this encoding.")
 
 
 def check_text_tower(options: EmbedOptions) -> None:

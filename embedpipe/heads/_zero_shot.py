@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,15 +93,36 @@ class ZeroShotPrior:
         return np.asarray(self.scale * self.vectors / row_norms(self.vectors)[:, None])
 
     def weights_for(self, classes: NDArray[Any], dim: int) -> Float64:
-        """Return the (K, d) weights for sorted classes; zeros for a class without a name."""
+        """Return the (K, d) weights for sorted classes, minus the mean weights of the names.
+
+        They are zeros for a class without a name: its logit is the mean of the others.
+        """
         if self.vectors.shape[1] != dim:
             raise LabelError(
                 f"the vectors of the classes have {self.vectors.shape[1]} numbers and the rows "
                 f"{dim}: compute both with the same backbone."
             )
         weights = np.zeros((len(classes), dim))
-        weights[np.searchsorted(classes, self.classes)] = self.weights
+        # Cosines of texts and images have a large common part, such as 0.2. Without it, 0 is neutral.
+        centred = self.weights - self.weights.mean(axis=0)
+        weights[np.searchsorted(classes, self.classes)] = centred
         return weights
+
+    def renamed(self, names: Mapping[str, str | None]) -> Self | None:
+        """Return the prior with new names of classes; None if fewer than two classes are left.
+
+        A class with the new name None is left out. Classes with the same new name are merged: the
+        mean of their unit vectors is used.
+        """
+        unit: dict[str, list[Float64]] = {}
+        for old, vector in zip(self.classes.tolist(), self.vectors, strict=True):
+            new = names.get(old, old)
+            if new is not None:
+                unit.setdefault(new, []).append(vector / row_norms(vector[None])[0])
+        if len(unit) < 2:
+            return None
+        vectors = [np.mean(each, axis=0) for each in unit.values()]
+        return replace(self, classes=list(unit), vectors=vectors)
 
 
 class Blend(NamedTuple):

@@ -1,14 +1,52 @@
-"""Typing errors in the names of classes."""
+"""Names of classes: typing errors, and the names after changes of classes."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["similar_class"]
+from ..labels import Event
+
+__all__ = ["current_names", "similar_class"]
 
 LENGTHS = (4, 8)
 """Minimum lengths of names, in characters, that may differ by one edit and by two edits."""
+
+
+def current_names(
+    names: Sequence[str], events: Sequence[Event], classes: Sequence[str]
+) -> dict[str, str | None]:
+    """Return the name of each class after events of its dataset; None for a removed class.
+
+    `classes` are those after the events. A class that is created again under its first name has
+    this name again.
+
+    Examples
+    --------
+    >>> events = [
+    ...     Event("rename_class", "shop", previous="cap", label="hat", id=1),
+    ...     Event("delete_class", "shop", previous="shoe", id=2),
+    ... ]
+    >>> current_names(["cap", "shirt", "shoe"], events, ["hat", "shirt"])
+    {'cap': 'hat', 'shirt': 'shirt', 'shoe': None}
+    """
+    found: dict[str, str | None] = {name: name for name in names}
+    undone = {event.undoes for event in events}
+    uncreated = {
+        event.label
+        for event in events
+        if event.kind == "new_class" and event.id in undone and event.label not in classes
+    }
+    for event in events:
+        if event.id in undone:
+            continue
+        if event.kind in ("label", "accept", "new_class") and event.label in found:
+            found[event.label] = event.label
+        elif event.kind in ("rename_class", "merge_class", "delete_class"):
+            for name, now in found.items():
+                if now is not None and now == event.previous:
+                    found[name] = event.label
+    return {name: None if now in uncreated else now for name, now in found.items()}
 
 
 def similar_class(name: str, classes: Sequence[str]) -> str | None:

@@ -74,7 +74,7 @@ class Learner:
         history: Path,  # file for the evidence of each fit
         dataset: str,  # its name in the label log
         target: Target | None = None,  # items that the proposals represent
-        prior: ZeroShotPrior | None = None,  # vectors of class names
+        prior: Callable[[], ZeroShotPrior | None] = lambda: None,  # vectors of class names now
     ) -> None:
         self._embeddings, self._snapshot, self._seed = embeddings, snapshot, seed
         self._strategy, self._initial = strategy, initial
@@ -89,6 +89,7 @@ class Learner:
         self._ids = tuple(item.id for item in embeddings.items)
         self._work = threading.Lock()
         self._batch: Batch | None = None  # the labels of the last model
+        self._names: tuple[str, ...] = ()  # the class names of its prior
         key = {
             "dataset": dataset,
             "spec_id": embeddings.spec.id,
@@ -96,8 +97,9 @@ class Learner:
         }
         self._history = FitHistory(history, key)
         self.model: Model | None = None
-        if prior is not None:
-            self.model = self._zero_shot(prior)
+        names = prior()
+        if names is not None:
+            self.model = self._zero_shot(names, snapshot().version)
 
     @cached_property
     def candidates(self) -> NDArray[np.int64]:
@@ -117,23 +119,28 @@ class Learner:
             self.candidates,
             none,
             seed=self._seed,
-            prior=self._prior,
         )
 
     def retrain(self) -> tuple[Model | None, bool]:
         """Return the model of the current labels, and whether it is new."""
         with self._work:
             started = time.monotonic()
-            snapshot = self._snapshot()
+            snapshot, prior = self._snapshot(), self._prior()
             batch = snapshot.labelled()
+            names = () if prior is None else _names(prior)
             if len(np.unique(batch.labels)) < 2:
-                if self._prior is None:
+                if prior is None:
+                    if self.model is not None and not self.model.labelled:
+                        self.model = None  # its classes were deleted
                     return None, False
-                if self.model is None or self.model.labelled:  # labels were removed
-                    self.model, self._batch = self._zero_shot(self._prior), None
+                # Labels were removed, or classes were renamed.
+                if self.model is None or self.model.labelled or self.model.classes != names:
+                    self.model, self._batch = self._zero_shot(prior, snapshot.version), None
                 return self.model, False
-            if self._batch is not None and _same_labels(self._batch, batch):
+            same = self._batch is not None and _same_labels(self._batch, batch)
+            if same and self._names == names:
                 return self.model, False
+            self._trainer.prior = prior
             head = self._trainer.fit(self._trainer.fresh(), batch)
             rows = np.arange(len(self._ids), dtype=np.int64)
             probabilities = probabilities_of(head, self._embeddings.matrix, rows)  # (n, C)
@@ -170,10 +177,10 @@ class Learner:
                 advice=advice,
                 seconds=time.monotonic() - started,
             )
-            self.model, self._batch = model, batch
+            self.model, self._batch, self._names = model, batch, names
             return model, True
 
-    def _zero_shot(self, prior: ZeroShotPrior) -> Model:
+    def _zero_shot(self, prior: ZeroShotPrior, version: int) -> Model:
         """Return the model that predicts from the names of classes, without labels."""
         started = time.monotonic()
         head, rows = AutoHead.from_prior(prior), np.arange(len(self._ids), dtype=np.int64)
@@ -181,10 +188,10 @@ class Learner:
         codes = probabilities.argmax(axis=1)
         return Model(
             name=ZERO_SHOT,
-            version=0,
+            version=version,
             labelled=0,
             head=head,
-            classes=tuple(str(name) for name in head.classes_),
+            classes=_names(prior),
             codes=codes,
             confidence=probabilities[rows, codes].astype(np.float32),
             expected=unknown(head.classes_, FEW_LABELS),
@@ -262,6 +269,10 @@ class Learner:
     def _proposal(self, row: int, model: Model) -> Proposal:
         label = model.classes[model.codes[row]]
         return Proposal(row, self._ids[row], label, float(model.confidence[row]), label)
+
+
+def _names(prior: ZeroShotPrior) -> tuple[str, ...]:
+    return tuple(str(name) for name in prior.classes)
 
 
 def _same_labels(one: Batch, other: Batch) -> bool:

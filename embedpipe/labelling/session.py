@@ -16,6 +16,7 @@ from ..errors import LabelError, UsageError
 from ..heads import ZeroShotPrior
 from ..labels import Current, Event, LabelLog
 from ..strategies import get_strategy
+from .class_names import current_names
 from .label_state import LabelState, Snapshot
 from .learner import Learner, Model
 from .proposals import LabelDoubts, Proposal, most_similar
@@ -57,6 +58,7 @@ class LabellingSession:
     prior
         Vectors of class names, from `zero_shot_prior`. Until two classes have labels, the model
         predicts from them. Heads that use a prior, such as ``auto``, then blend it with the labels.
+        The vectors follow classes that are renamed, merged or deleted.
 
     Examples
     --------
@@ -108,6 +110,12 @@ class LabellingSession:
         if self.target is not None:
             first.check_target()
             chosen.check_target()
+        self.ids = tuple(item.id for item in embeddings.items)
+        self._state = LabelState(embeddings, log)
+        self._lock = threading.RLock()  # protects the state
+        self._snapshot: Snapshot | None = None
+        self.refresh()
+        self._first_version = self.version  # `prior` has the names of this version
         history = log.path.with_name("fits.jsonl")
         self._learner = Learner(
             embeddings,
@@ -119,18 +127,23 @@ class LabellingSession:
             history,
             log.dataset_of(self.dataset),  # the fits of a moved folder are continued
             self.target,
-            prior,
+            lambda: self.prior,
         )
-        self.prior = prior
-        self.ids = tuple(item.id for item in embeddings.items)
-        self._state = LabelState(embeddings, log)
-        self._lock = threading.RLock()  # protects the state
-        self._snapshot: Snapshot | None = None
-        self.refresh()
 
     def for_embeddings(self, embeddings: Embeddings) -> LabellingSession:
         """Return a session with the same log and options for new embeddings of the dataset."""
-        return LabellingSession(embeddings, self.log, **self._options)
+        return LabellingSession(embeddings, self.log, **{**self._options, "prior": self.prior})
+
+    @property
+    def prior(self) -> ZeroShotPrior | None:
+        """The vectors of class names, under the current names of the classes."""
+        prior: ZeroShotPrior | None = self._options["prior"]
+        if prior is None:
+            return None
+        events = [
+            event for event in self.log.events(self._first_version) if event.dataset == self.dataset
+        ]
+        return prior.renamed(current_names(prior.classes.tolist(), events, self.classes()))
 
     # The current labels
 

@@ -144,6 +144,8 @@ def test_errors_of_words(tmp_path: Path) -> None:
     errors: list[tuple[Any, str]] = [
         (lambda: ep.search(embeddings, " ", workspace=place),
          "the text is blank: give at least one word."),
+        (lambda: ep.search(embeddings, "hat", n=0, workspace=place),
+         "n is 0: give a whole number, at least 1."),
         (lambda: ep.search(embeddings, workspace=place),
          "give either words or an image to search with."),
         (lambda: ep.search(embeddings, image=tmp_path / "none.jpg", workspace=place),
@@ -152,7 +154,7 @@ def test_errors_of_words(tmp_path: Path) -> None:
          "the backbone 'toy' has no text tower, so its images cannot be compared with words. "
          "Backbones with one: "),
         (lambda: ep.zero_shot_prior(embeddings, ["hat"], workspace=place),
-         "there are 1 class names: give at least two."),
+         "at least two class names are needed; got 1."),
         (lambda: ep.zero_shot_prior(embeddings, ["hat", " "], workspace=place),
          "the name of a class is blank: give at least one word."),
         (lambda: ep.zero_shot_prior(embeddings, ["hat", "hat"], workspace=place),

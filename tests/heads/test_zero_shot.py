@@ -11,10 +11,10 @@ from embedpipe.heads import AutoHead, ZeroShotPrior, load_head, save_head
 CLASSES = np.array([f"c{number}" for number in range(8)])
 
 
-def space(seed, text_noise=0.7, n=1600, d=64):
+def space(seed, text_noise=0.7, n=1600, d=64, offset=-1):
     """Return rows in overlapping classes, their labels, and vectors near the class means.
 
-    As with real towers, the vectors of texts are far from those of images.
+    As with real towers, the vectors of texts differ from those of images by a common `offset`.
     """
     rng = np.random.default_rng(seed)
     means = rng.normal(size=(len(CLASSES), d)) / np.sqrt(d)
@@ -22,7 +22,8 @@ def space(seed, text_noise=0.7, n=1600, d=64):
     y = rng.integers(0, len(CLASSES), size=n)
     noise = 0.35 * rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) / np.sqrt(d)
     X = (means[y] + 3 * common + noise).astype(np.float32)
-    return X, CLASSES[y], means + text_noise * rng.normal(size=means.shape) / np.sqrt(d) - common
+    vectors = means + text_noise * rng.normal(size=means.shape) / np.sqrt(d) + offset * common
+    return X, CLASSES[y], vectors
 
 
 def accuracies(names, *, pool, n, seeds=3):
@@ -85,6 +86,40 @@ def test_a_class_without_a_label_is_predicted():
     assert head.score(X[800:][missing], y[800:][missing]) > 0.9
     assert head.choice_.endswith(f"; the names of the classes help (weight {head.prior_weight_:g})")
     assert head.held_out.probabilities.shape[1] == len(CLASSES)
+
+
+@pytest.mark.parametrize("offset", [-1, 1])
+@pytest.mark.parametrize("pool", [True, False])
+@pytest.mark.parametrize("n", [24, 48])
+def test_a_class_without_a_name_is_predicted(n, pool, offset):
+    """All texts have similar cosines with all images, which must not outweigh other classes."""
+    found, kept = [], CLASSES != "c3"
+    for seed in range(3):
+        X, y, vectors = space(seed, offset=offset)
+        prior = ZeroShotPrior(CLASSES[kept], vectors[kept], scale=60.0)
+        options = {"unlabelled": X[n:800]} if pool else {}
+        alone = AutoHead().fit(X[:n], y[:n], **options)
+        both = AutoHead().fit(X[:n], y[:n], prior=prior, **options)
+        unnamed = np.flatnonzero(y == "c3")[100:]
+        found.append(
+            [
+                (head.score(X[800:], y[800:]), head.score(X[unnamed], y[unnamed]))
+                for head in (alone, both)
+            ]
+        )
+    (accuracy, recall), (accuracy_of_both, recall_of_both) = np.mean(found, axis=0)
+    assert accuracy_of_both >= (accuracy + 0.1 if n == 24 else accuracy - 0.005)
+    assert recall_of_both >= recall / 2
+
+
+def test_renamed_classes():
+    prior = ZeroShotPrior(["a", "b", "c"], 2 * np.eye(3), scale=5.0)
+    renamed = prior.renamed({"a": "z", "c": None})
+    assert renamed.classes.tolist() == ["b", "z"]
+    np.testing.assert_array_equal(renamed.weights, [[0, 5, 0], [5, 0, 0]])
+    merged = prior.renamed({"a": "b"})
+    np.testing.assert_allclose(merged.weights[0], 5 * np.array([1, 1, 0]) / np.sqrt(2))
+    assert prior.renamed({"a": None, "b": "c"}) is None
 
 
 def test_misleading_names_leave_the_head_as_it_is_without_them():

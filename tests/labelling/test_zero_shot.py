@@ -41,3 +41,38 @@ def test_suggestions_from_names_until_two_classes_have_labels(tmp_path: Path) ->
         other = session.for_embeddings(embeddings)
         assert other.model is not None
         assert other.model.name == "zero-shot"
+
+
+def test_names_follow_the_classes(tmp_path: Path) -> None:
+    folder, place = make_photos(tmp_path / "photos", 24), tmp_path / "workspace"
+    embeddings = ep.embed(str(folder), backbone=ColourWords(), workspace=place)
+    prior = ep.zero_shot_prior(embeddings, ["red", "green", "blue"], workspace=place)
+    with ep.LabelLog(place / "labels.sqlite") as log:
+        session = LabellingSession(embeddings, log, prior=prior, who="ann")
+        for name in ("red", "green", "blue"):
+            session.add_class(name)
+
+        def suggested() -> list[str]:
+            model = session.retrain()
+            assert model is not None
+            return [model.classes[code] for code in model.codes]
+
+        kinds = [kind_of(path) for path in session.ids]
+        session.rename_class("blue", "sea")
+        expected = [{"blue": "sea"}.get(kind, kind) for kind in kinds]
+        assert suggested() == expected
+        version = session.model.version if session.model is not None else 0
+        assert version == session.version  # the page loads the suggestions again
+        for name in ("red", "green"):
+            session.label([row for row, kind in enumerate(kinds) if kind == name][:3], name)
+        assert suggested() == expected
+        session.rename_class("sea", "water")  # no label changes
+        assert suggested() == [{"blue": "water"}.get(kind, kind) for kind in kinds]
+        session.undo()
+        assert suggested() == expected
+        assert session.for_embeddings(embeddings).prior is not None
+        session.delete_class("sea")
+        assert set(suggested()) == {"red", "green"}
+        session.merge_class("green", "red")
+        assert session.retrain() is None
+        assert session.prior is None

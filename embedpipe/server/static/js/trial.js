@@ -56,7 +56,7 @@ function showClasses({ classes, labelled }) {
       line.style.setProperty("--c", colourOf(name));
       return line;
     })),
-    make("p", { class: "quiet", text: `The model learned from ${plural(labelled, "label")}. The image is not stored.` }),
+    make("p", { class: "quiet", text: `${labelled ? `The model learned from ${plural(labelled, "label")}.` : "The model compared the image with the names of the classes."} The image is not stored.` }),
   );
 }
 
