@@ -149,7 +149,7 @@ def check_text(text: str) -> None:
     if not text.strip():
         raise UsageError("the text is blank: give at least one word.")
     if any("\ud800" <= sign <= "\udfff" for sign in text):  # bytes of the command line
-        raise UsageError(f"the text {ascii(text)} is not valid UTF-8: give it in this encoding.")
+        raise UsageError(f"the text {text!a} is not valid UTF-8: give it in this encoding.")
 
 
 def check_text_tower(options: EmbedOptions) -> None:

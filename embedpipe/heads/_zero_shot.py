@@ -103,7 +103,7 @@ class ZeroShotPrior:
                 f"{dim}: compute both with the same backbone."
             )
         weights = np.zeros((len(classes), dim))
-        # Cosines of texts and images have a large common part, such as 0.2. Without it, 0 is neutral.
+        # All texts and images have a common part of their cosines, such as 0.2.
         centred = self.weights - self.weights.mean(axis=0)
         weights[np.searchsorted(classes, self.classes)] = centred
         return weights

@@ -68,12 +68,6 @@ def test_without_a_text_tower_only_images_are_queries(lab: Lab, tab_on: Callable
     assert tab.page.get_by_role("button", name="Search with an image").is_visible()
 
 
-def shown(tab: Tab, count: int) -> list[str]:
-    """Return the kinds of the first images in Search."""
-    labels = tab.page.locator(".tile").evaluate_all("all => all.map(each => each.title)")
-    return [kind_of(path.split("\n")[0]) for path in labels[:count]]
-
-
 def test_words_are_typed_and_cleared(coloured: Lab, tab_on: Callable[..., Tab]) -> None:
     tab = tab_on(coloured, view="search")
     field = tab.page.get_by_role("searchbox", name="What the image shows")
@@ -83,7 +77,7 @@ def test_words_are_typed_and_cleared(coloured: Lab, tab_on: Callable[..., Tab]) 
     rows = [each["row"] for each in waiting.value.json()["items"]]
     assert {kind_of(coloured.session.ids[row]) for row in rows[:8]} == {"green"}
     assert tab.page.get_by_label("Order").is_disabled()
-    tab.wait("() => document.activeElement.closest('.board, [tabindex]') !== null")
+    tab.wait("() => document.activeElement.ariaLabel !== 'What the image shows'")
     with tab.page.expect_response(lambda answer: "words" not in answer.url and "q=" in answer.url):
         field.fill("")
         field.press("Enter")

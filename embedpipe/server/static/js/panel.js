@@ -55,7 +55,7 @@ function renderAccuracy({ model, curve, classes, problem, items, labelled, accep
 
 function renderDetails(model) {
   const choice = model?.choice ? ` It ${model.choice}.` : "";
-  $("#model").textContent = model ? `Model ${model.name}, trained in ${model.seconds.toFixed(1)} s.${choice}` : "There is no model yet.";
+  $("#model").textContent = model ? `Model ${model.name}${model.zero_shot ? "" : `, trained in ${model.seconds.toFixed(1)} s`}.${choice}` : "There is no model yet.";
   const [low, high] = model?.interval ?? [];
   $("#cross-validated").textContent = typeof model?.accuracy === "number"
     ? `Cross-validated accuracy on the labelled images: ${percent(model.accuracy)}${low === undefined ? "" : ` (${percent(low)} to ${percent(high)})`}. Each image is predicted by a model that was not trained on it. This number is usually too low for the images without a label, because difficult images are labelled first.`
