@@ -40,8 +40,9 @@ def current_names(
     for event in events:
         if event.id in undone:
             continue
-        if event.kind in ("label", "accept", "new_class") and event.label in found:
-            found[event.label] = event.label
+        if event.kind in ("label", "accept", "new_class"):
+            if event.label is not None and event.label in found:
+                found[event.label] = event.label
         elif event.kind in ("rename_class", "merge_class", "delete_class"):
             for name, now in found.items():
                 if now is not None and now == event.previous:
