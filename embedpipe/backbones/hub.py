@@ -55,10 +55,13 @@ def hub_file(repository: str, names: Sequence[str], revision: str | None, backbo
         # The hub's client raises many kinds of exceptions.
         except Exception as error:
             folder = Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+            # After a download that failed half-way, the cache resolves the revision to a commit.
+            commit = folder / "refs" / version
+            snapshot = commit.read_text().strip() if commit.is_file() else version
             raise BackboneError(
                 f"the weights of {backbone!r} cannot be downloaded ({_reason(error)}). Try again, "
                 f"or download {page}/resolve/{version}/{name} on another computer and copy the "
-                f"file into {folder / 'snapshots' / version}, or give it with --weights."
+                f"file into {folder / 'snapshots' / snapshot}, or give it with --weights."
             ) from error
     raise BackboneError(
         f"the weights of {backbone!r} do not exist: {page} has no file {' or '.join(names)}."

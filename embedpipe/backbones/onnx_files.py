@@ -140,6 +140,12 @@ class OnnxBackbone(Backbone):
         resize = described.resize or (height if height == width else (height, width))
         if side is not None and described.size is not None and isinstance(resize, int):
             resize = resize * side // described.size[0]
+        smaller = (resize, resize) if isinstance(resize, int) else resize
+        if smaller[0] < height or smaller[1] < width:
+            raise UsageError(
+                f"`resize` in '{self.file}.yaml' must be at least the input size, {height} x "
+                f"{width} pixels; got {smaller[0]} x {smaller[1]}."
+            )
         return Preprocess(
             size=(height, width),
             resize=resize,
@@ -162,7 +168,14 @@ class OnnxBackbone(Backbone):
     def weights_sha256(self) -> str:  # type: ignore[override]  # read from the file
         """The digest of the file; with external weights, of the digests of all files."""
         digests = [digest_of_file(self.file)]
-        digests += [digest_of_file(self.file.with_name(name)) for name in self.graph.external]
+        for name in self.graph.external:
+            path = self.file.parent / name
+            if not path.is_file():
+                raise BackboneError(
+                    f"{self.file} needs its weights in {str(path)!r}, and there is no such file: "
+                    "copy it there."
+                )
+            digests.append(digest_of_file(path))
         if len(digests) == 1:
             return digests[0]
         return hashlib.sha256("".join(digests).encode()).hexdigest()
@@ -183,8 +196,8 @@ class OnnxBackbone(Backbone):
             "library": self.library,
             "architecture": f"output {self.output}",
             "pooling": pooling,
+            "weights_sha256": self.weights_sha256,  # before the network is loaded for `dim`
             "dim": self.dim,
-            "weights_sha256": self.weights_sha256,
         }
 
     def open(self, *, precision: str, runtime: str, batch_size: int) -> Encoder:
@@ -358,6 +371,13 @@ def _side_or_pixels(value: Any) -> int | tuple[int, int]:
     return _pixels(value)[0] if isinstance(value, int) else _pixels(value)
 
 
+def _deviations(value: Any) -> tuple[float, float, float]:
+    deviations = three(value)
+    if not all(each > 0 for each in deviations):
+        raise ValueError
+    return deviations
+
+
 def _text(value: Any, choices: Sequence[str] = ()) -> str:
     if not isinstance(value, str) or (choices and value not in choices):
         raise ValueError
@@ -374,7 +394,7 @@ _INTERPOLATIONS = ("bilinear", "bicubic", "lanczos", "nearest")
 
 _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "mean": ("three numbers", three),
-    "std": ("three numbers", three),
+    "std": ("three positive numbers", _deviations),
     "size": ("a number of pixels, or height and width", _pixels),
     "resize": ("a number of pixels, or height and width", _side_or_pixels),
     "interpolation": (" or ".join(_INTERPOLATIONS), partial(_text, choices=_INTERPOLATIONS)),

@@ -77,7 +77,10 @@ def get_backbone(
     if model and library == "onnx":
         if file:
             raise _not_allowed(name, "weights")
-        path, _, output = model.partition("@")
+        # The path may contain "@".
+        path, _, output = model.rpartition("@")
+        if not path or Path(model).expanduser().is_file():
+            path, output = model, ""
         return OnnxBackbone(Path(path).expanduser().absolute(), output or None, **given)  # type: ignore[arg-type]
     if name not in backbones:
         raise UnknownNameError(

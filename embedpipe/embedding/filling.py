@@ -130,6 +130,12 @@ class _Batch:
         self.images = 0
         self.results = [_Results() for _ in range(encodings)]
 
+    def embedded(self) -> int:
+        """Return the number of images with a new vector and without a failure."""
+        found = {row.content_id for each in self.results for row in each.rows}
+        failed = {failure.content_id for each in self.results for failure in each.failures}
+        return len(found - failed)
+
     def add_failure(self, failure: Failure, encodings: Sequence[int]) -> None:
         for at in encodings:
             self.results[at].failures.append(failure)
@@ -176,7 +182,7 @@ class Filler:
                         writers[at].add(results)
                         failures[at] |= {failure.path: failure for failure in results.failures}
                         remarks[at] += results.remarks
-                    images += len({row.content_id for each in batch.results for row in each.rows})
+                    images += batch.embedded()
                     done += batch.images
                     if progress is not None:
                         progress("embed", done, len(wanted))

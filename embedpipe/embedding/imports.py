@@ -120,6 +120,11 @@ def _check(options: EmbedOptions) -> None:
             f"--vectors and --backbone {options.backbone} exclude each other: leave one of them "
             f"out. --backbone {IMPORTED}NAME gives imported vectors a name."
         )
+    if name is not None and any(sign in name for sign in "+,"):
+        raise UsageError(
+            f"--backbone {options.backbone}: imported vectors cannot be combined with others. Give "
+            "one name."
+        )
     if name is not None and not _NAME.fullmatch(name):
         raise UsageError(
             f"the name {name!r} of imported vectors is invalid: use up to 64 letters without "

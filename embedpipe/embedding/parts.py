@@ -77,7 +77,8 @@ def backbone_of(options: EmbedOptions) -> Backbone:
     first, *others = parts_of(options)
     if others:
         raise UsageError(
-            f"--backbone {options.backbone}: one backbone is needed here, not a combination."
+            f"--backbone {options.backbone}: one backbone is needed here, not a combination. Give "
+            "one of them."
         )
     return first.backbone
 

@@ -150,6 +150,12 @@ def test_a_damaged_download_is_refused_and_can_be_repeated(
     assert path is None
     digest = hashlib.sha256(CONTENT).hexdigest()
     assert f"(the SHA-256 of model.safetensors is not {digest}: the file is damaged)" in message
+    folder = Path(re.findall("copy the file into (.*), or give", message)[0])
+    (folder / "model.safetensors").write_bytes(CONTENT)
+    hub.asked.clear()
+    assert fetch(environment)[0] == folder / "model.safetensors"
+    assert hub.asked == []
+    (folder / "model.safetensors").unlink()
     hub.damage = False
     path, _ = fetch(environment)
     assert path is not None

@@ -159,6 +159,31 @@ def test_weights_in_another_file_are_part_of_the_spec(tmp_path: Path) -> None:
     other = save_network(tmp_path / "other" / "network.onnx", external=True, scale=2.0)
     digests = [get_backbone(f"onnx:{path}").identity["weights_sha256"] for path in (one, other)]
     assert digests[0] != digests[1]
+    weights = next(path for path in one.parent.iterdir() if "onnx" not in path.name)
+    weights.unlink()
+    with pytest.raises(EmbedpipeError) as caught:
+        _ = get_backbone(f"onnx:{one}").identity
+    assert str(caught.value) == (
+        f"{one} needs its weights in '{weights}', and there is no such file: copy it there."
+    )
+
+
+def test_weights_in_a_folder_beside_the_file(tmp_path: Path) -> None:
+    file, other = save_network(tmp_path / "network.onnx"), tmp_path / "other"
+    (other / "data").mkdir(parents=True)
+    model = onnx.load(file)
+    onnx.save(
+        model, other / "network.onnx", save_as_external_data=True, size_threshold=0,
+        location="data/weights.bin",
+    )  # fmt: skip
+    (other / "network.onnx.yaml").write_text(DESCRIPTION)
+    assert get_backbone(f"onnx:{other / 'network.onnx'}").identity["dim"] == 6
+
+
+def test_a_folder_may_have_the_sign_of_outputs_in_its_name(tmp_path: Path) -> None:
+    file = save_network(tmp_path / "a@b" / "network.onnx")
+    assert get_backbone(f"onnx:{file}").identity["architecture"] == "output features"
+    assert get_backbone(f"onnx:{file}@map").identity["architecture"] == "output map"
 
 
 @pytest.mark.parametrize(
@@ -177,6 +202,12 @@ def test_weights_in_another_file_are_part_of_the_spec(tmp_path: Path) -> None:
         ("", DESCRIPTION + "interpolation: box", {},
          "`interpolation` in '{file}.yaml' must be bilinear or bicubic or lanczos or nearest; got "
          "'box'."),
+        ("", DESCRIPTION.replace("0.25", "0"), {},
+         "`std` in '{file}.yaml' must be three positive numbers; got [0.2, 0, 0.3]."),
+        ("", DESCRIPTION.replace("36", "20"), {},
+         "`resize` in '{file}.yaml' must be at least the input size, 32 x 32 pixels; got 20 x 20."),
+        ("", DESCRIPTION.replace("36", "[36, 40]"), {"image_size": 64},
+         "`resize` in '{file}.yaml' must be at least the input size, 64 x 64 pixels; got 36 x 40."),
         ("", DESCRIPTION.replace("32", "[32]"), {},
          "`size` in '{file}.yaml' must be a number of pixels, or height and width; got [32]."),
         ("", DESCRIPTION.replace("size: 32\n", ""), {},
@@ -201,7 +232,8 @@ def test_invalid_descriptions_and_options(
     if description is None:
         (tmp_path / "network.onnx.yaml").unlink()
     with pytest.raises(EmbedpipeError) as caught:
-        _ = get_backbone(f"onnx:{file}{name}", **options).identity
+        backbone = get_backbone(f"onnx:{file}{name}", **options)
+        _ = backbone.preprocess, backbone.identity
     assert str(caught.value).startswith(message.format(file=file))
     assert "\n" not in str(caught.value)
 

@@ -138,6 +138,8 @@ def test_a_vector_may_fail_in_one_backbone_only(photos, embed, embed_all, monkey
     assert [item.id for item in both.items] == [item.id for item in rows.items]
     assert both.failures == rows.failures
     assert both.failures[0].stage == "encode"
+    assert toy.report.profile is not None
+    assert toy.report.profile.images == 5  # without the failed image
 
 
 def test_a_lost_file_is_read_from_its_other_copy(photos, embed_all, monkeypatch):
@@ -322,6 +324,8 @@ def test_the_parts_of_a_combination_have_one_precision(photos, embed):
         ("toy+rows", {"executor": "ray"}, "--executor ray embeds one backbone at a time; "
          "--backbone toy+rows has 2. Run the command for each."),
         ("toy+imported:mine", {}, "--backbone toy+imported:mine: imported vectors cannot be "
+         "combined with others. Give one name."),
+        ("imported:mine+toy", {}, "--backbone imported:mine+toy: imported vectors cannot be "
          "combined with others. Give one name."),
         ("toy", {"views": "mirror"}, "unknown views 'mirror': use none, flip or crops5."),
         ("left", {"views": "crops5"}, "--views crops5 needs a backbone that crops: this one "
