@@ -60,7 +60,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
         paths.append(folder / f"{number}.jpg")
         paths[-1].write_bytes(content)
     embeddings = ep.embed(
-        dataclasses.replace(dataset, items=tuple(training)),
+        dataclasses.replace(dataset, items=tuple(sorted(training, key=lambda item: item.id))),
         workspace=folder / "workspace",
         precision=arguments.precision,
     )
@@ -72,6 +72,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
     )
     print(f"export: {time.perf_counter() - started:.1f} s, {done}")
     model = ep.load_model(folder / "model.safetensors")
+    model.predict(paths[:32])  # loads the backbone
     started = time.perf_counter()
     expected = model.predict(paths)
     print(f"model.predict: {len(paths) / (time.perf_counter() - started):.1f} images/s")
@@ -90,10 +91,10 @@ def in_clean_environment(form: str, folder: Path, paths: list[Path]) -> dict[str
     subprocess.run([sys.executable, "-m", "venv", folder / "clean"], check=True)
     python = folder / "clean" / "bin" / "python"
     packages = [*PACKAGES[form], "numpy", "pillow"]
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+    subprocess.run([python, "-I", "-m", "pip", "install", "--quiet", *packages], check=True)
     (folder / "paths.json").write_text(json.dumps([str(path) for path in paths]))
     (folder / "timed.py").write_text(TIMED)
-    words = [python, "timed.py", folder / "exported" / "predict.py", "paths.json"]
+    words = [python, "-I", "timed.py", folder / "exported" / "predict.py", "paths.json"]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True)
     found: dict[str, object] = json.loads(done.stdout)
     return found

@@ -44,8 +44,9 @@ class ExportedModel(Model):
         try:
             self.classes = np.array(self.description["classes"])
             self.preprocess = preprocess_in(self.description["preprocessing"])
-            form, digests = str(self.description["runtime"]), self.description["files"]
+            form, digests = str(self.description["runtime"]), dict(self.description["files"])
             runtime = RUNTIMES[form]
+            digests[runtime.file]  # without a digest, the file would not be checked
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedFileError(f"{folder / DESCRIPTION} is invalid: {error!r}.") from None
         for name, digest in digests.items():

@@ -17,7 +17,9 @@ ERRORS = {
     "408": "The body did not arrive in time.",
     "413": "The body is too large.",
     "415": "The content type is not that of an image or a form.",
+    "421": "The header Host is not the server's own address.",
     "422": "A file is not an image that can be decoded.",
+    "500": "The model failed.",
     "503": "Too many requests are in progress; the header Retry-After has the seconds to wait.",
 }
 

@@ -259,6 +259,8 @@ def test_errors_are_one_line(
         (json.dumps({**description, "version": 2}),
          "has version 2; this embedpipe reads version 1: update embedpipe."),
         (json.dumps({**description, "classes": None, "preprocessing": {}}), None),
+        (json.dumps({**description, "files": {}}), "is invalid: KeyError('model.pt')."),
+        (json.dumps({**description, "files": 3}), None),
     ):  # fmt: skip
         (folder / "model.json").write_text(text)
         found = message(lambda: ep.load_model(folder), DamagedFileError)

@@ -196,6 +196,18 @@ def test_repeated_and_late_messages_change_nothing(
     assert again.state(A) == ("clear", None)
 
 
+def test_an_incomplete_line_loses_no_later_change(open_backend: Callable[..., Backend]) -> None:
+    backend = open_backend()
+    backend.annotate(1, A, "red")
+    backend.close()
+    with (backend.workspace / "label-studio.jsonl").open("ab") as file:
+        file.write(b'{"project": "3.1')  # the process was killed
+    again = open_backend()
+    assert again.annotate(2, B, "red") == 1
+    again.close()
+    assert open_backend().delete(1, 2) == 2
+
+
 def test_the_newest_annotation_of_a_task_gives_the_label(backend: Backend) -> None:
     assert backend.annotate(2, A, "green", second=8, completed_by=8) == 1
     assert backend.annotate(1, A, "red", second=3) == 0
@@ -263,7 +275,7 @@ def test_tasks_belong_to_images_by_the_end_of_their_address(backend: Backend, im
 
 
 def test_an_unknown_task_gets_an_empty_prediction_and_one_line(backend: Backend) -> None:
-    tasks = [{"id": number, "data": {"image": f"http://host/x{number}.jpg"}} for number in (5, 6)]
+    tasks = [{"id": number, "data": {"image": f"http://host/x{number}.jpg"}} for number in (5, [6])]
     body = {"tasks": tasks, "label_config": CONFIG}
     for _ in range(2):
         results = backend.post("/predict", body).json()["results"]

@@ -229,14 +229,19 @@ def test_annotations_from_before_are_read_and_predictions_are_replaced(
     assert studio.versions() == {"mine": 1, version: 24}
     results = [each["result"] for each in studio.predictions if each["model_version"] == version]
     assert {result["value"]["choices"][0] for (result,) in results} <= {"red", "green"}
+    page = studio.tasks[15]["data"]["path"]
+    first.session.label([first.session.row_of(page)], "green")
     first.close()
 
     studio.tasks[0]["annotations"] = []  # deleted while the service did not run
     studio.tasks[1]["annotations"] = [annotation(1, "red", second=5)]
+    before = annotation(50, "red") | {"updated_at": "2020-01-01T00:00:00Z"}
+    studio.tasks[15]["annotations"] = [before]  # older than the label of the page
     again = link()
     again.line("2 labels were read")
     assert again.log.current(again.session.dataset)[studio.tasks[0]["data"]["path"]].label is None
     assert again.log.current(again.session.dataset)[studio.tasks[1]["data"]["path"]].label == "red"
+    assert again.log.current(again.session.dataset)[page].label == "green"
 
 
 def test_the_order_is_stored_although_the_webhook_is_refused(

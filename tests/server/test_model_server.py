@@ -236,11 +236,11 @@ class SlowModel(ep.Model):
 
 def wait_for(met: Callable[[], bool]) -> None:
     """Wait until a condition is met."""
-    for _ in range(3000):
+    for _ in range(6000):
         if met():
             return
         threading.Event().wait(0.01)
-    raise AssertionError("the condition is not met after 30 seconds")
+    raise AssertionError("the condition is not met after 60 seconds")
 
 
 def test_requests_are_predicted_together_and_too_many_are_refused(
@@ -250,30 +250,20 @@ def test_requests_are_predicted_together_and_too_many_are_refused(
     body = photos[0].read_bytes()
     with (
         served(slow, limits=Limits(requests=6, batch_size=4)) as service,
-        ThreadPoolExecutor(6) as threads,
+        ThreadPoolExecutor(10) as threads,
     ):
         assert slow.sizes == [1, 4]  # at the start
-        waiting = [threads.submit(service.predict, body)]
-        answers = Counter[int]()
-        refused: list[Response] = []
-
-        def full() -> bool:
-            if sum(not each.done() for each in waiting) < 6 and len(waiting) < 6:
-                waiting.append(threads.submit(service.predict, body))
-                return False
-            response = service.predict(body)
-            refused.append(response)
-            return response.status == 503
-
-        wait_for(full)
-        assert refused[-1].error() == (
-            503, "too many requests are in progress: try again after 1 second.",
-        )  # fmt: skip
-        assert refused[-1].headers["retry-after"] == "1"
+        sent = [threads.submit(service.predict, body) for _ in range(10)]
+        wait_for(lambda: sum(each.done() for each in sent) == 4)
+        for response in (each.result() for each in sent if each.done()):
+            assert response.error() == (
+                503, "too many requests are in progress: try again after 1 second.",
+            )  # fmt: skip
+            assert response.headers["retry-after"] == "1"
         assert service.raw("GET", "/health", {}).status == 200
         slow.go.release(100)
-        answers.update(each.result(timeout=60).status for each in waiting)
-    assert answers == {200: 6}
+        answers = Counter(each.result(timeout=60).status for each in sent)
+    assert answers == {200: 6, 503: 4}
     assert sum(slow.sizes[2:]) == 6
     assert max(slow.sizes[2:]) > 1
 
@@ -297,7 +287,7 @@ def test_an_error_of_the_model_is_a_response_and_the_service_goes_on(
 
 
 def test_slow_clients_do_not_stay(model_file: Path, photos: list[Path]) -> None:
-    with served(ep.load_model(model_file), limits=Limits(timeout=0.5)) as service:
+    with served(ep.load_model(model_file), limits=Limits(timeout=2)) as service:
         address = ("127.0.0.1", service.port)
         head = (
             f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\n"
@@ -318,7 +308,7 @@ def test_slow_clients_do_not_stay(model_file: Path, photos: list[Path]) -> None:
             assert half_head.recv(100) == b""
             answer = half_body.makefile("rb").read()
             assert answer.startswith(b"HTTP/1.1 408 ")
-            assert b"the body did not arrive within 0.5 seconds." in answer
+            assert b"the body did not arrive within 2 seconds." in answer
             assert again.makefile("rb").read().endswith(b'{"status":"ok"}')  # and closed
         assert service.predict(photos[0].read_bytes()).status == 200
 

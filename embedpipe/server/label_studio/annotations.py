@@ -94,6 +94,7 @@ class AnnotationStore:
         self._lock = threading.Lock()
         self._known: dict[tuple[str, int], Annotation] = {}
         self._of_task: dict[tuple[str, int | None], set[int]] = defaultdict(set)
+        self._is_torn = False  # the last line of the file has no end
         self._read()
 
     def known(self, project: str) -> set[int]:
@@ -105,8 +106,11 @@ class AnnotationStore:
                 if each.project == project and each.kind != DELETED
             }
 
-    def put(self, row: int, annotation: Annotation) -> bool:
-        """Store a created or changed annotation of an item; return whether the log changed."""
+    def put(self, row: int, annotation: Annotation, *, late: bool = False) -> bool:
+        """Store a created or changed annotation of an item; return whether the log changed.
+
+        A `late` annotation does not replace a label that another program stored after it.
+        """
         with self._lock:
             before = self._known.get((annotation.project, annotation.id))
             if before is not None and (
@@ -114,7 +118,9 @@ class AnnotationStore:
             ):
                 return False
             event = None if before is None else before.event
-            return self._apply(row, replace(annotation, event=event))
+            current = self._session.current_of(row)
+            is_old = late and current is not None and current.at > annotation.updated
+            return self._apply(row, replace(annotation, event=event), is_old=is_old)
 
     def remove(self, project: str, number: int) -> bool:
         """Store that an annotation was deleted; return whether the log changed."""
@@ -127,13 +133,14 @@ class AnnotationStore:
                 return False
             return self._apply(self._row_of(before), deleted)
 
-    def _apply(self, row: int | None, changed: Annotation) -> bool:
+    def _apply(self, row: int | None, changed: Annotation, *, is_old: bool = False) -> bool:
         """Write the label that an item has after a change of one of its annotations."""
         others = self._others(changed)
         answers = [each for each in (*others, changed) if each.kind in (LABEL, SKIP)]
         newest = max(answers, key=lambda each: (each.updated, each.id), default=None)
         own = {each.event for each in (*others, changed)} - {None}
-        event = None if row is None else self._write(row, newest, own, is_new=newest is changed)
+        is_new = newest is changed and not is_old
+        event = None if row is None else self._write(row, newest, own, is_new=is_new)
         self._store(replace(changed, event=event) if newest is changed and event else changed)
         if newest is not None and newest is not changed and event:
             self._store(replace(newest, event=event))
@@ -185,10 +192,12 @@ class AnnotationStore:
         try:
             is_new = not self._path.exists()
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            start, self._is_torn = "\n" if self._is_torn else "", True
             with self._path.open("ab") as file:
-                file.write(f"{json.dumps(fields)}\n".encode())
+                file.write(f"{start}{json.dumps(fields)}\n".encode())
                 file.flush()
                 os.fsync(file.fileno())
+            self._is_torn = False
             if is_new:
                 sync_folder(self._path.parent)
         except OSError as error:
@@ -201,12 +210,13 @@ class AnnotationStore:
 
     def _read(self) -> None:
         try:
-            lines = self._path.read_bytes().splitlines()
+            content = self._path.read_bytes()
         except FileNotFoundError:
             return
         except OSError as error:
             raise RunError(f"cannot read {self._path}: {error.strerror or error}.") from error
-        for line in lines:
+        self._is_torn = bool(content) and not content.endswith(b"\n")
+        for line in content.splitlines():
             try:
                 self._keep(Annotation(**json.loads(line)))
             except (ValueError, TypeError):  # the line was not written to its end
@@ -221,7 +231,7 @@ def _number(fields: Mapping[str, Any], name: str) -> int:
 
 
 def _moment(where: str, fields: Mapping[str, Any]) -> str:
-    """Return the time of the last change of an annotation, in UTC."""
+    """Return the time of the last change of an annotation, in the form of the label log."""
     text = fields.get("updated_at") or fields.get("created_at")
     try:
         moment = datetime.fromisoformat(str(text))

@@ -144,7 +144,7 @@ class ProjectLink:
                 except FormatError as error:
                     remark(f"left out: {error}")
                 else:
-                    changes += row is not None and store.put(row, annotation)
+                    changes += row is not None and store.put(row, annotation, late=True)
         for number in store.known(key) - seen:
             changes += store.remove(key, number)
         return changes

@@ -26,10 +26,10 @@ TASKS = ("TASKS_CREATED", "TASKS_DELETED")
 def contract_routes(state: BackendState) -> list[Route]:
     """Return the routes that Label Studio requests."""
 
-    def health(request: Request) -> Response:
+    async def health(request: Request) -> Response:
         return json_response({"status": "UP", "model_class": "embedpipe"})
 
-    def versions(request: Request) -> Response:
+    async def versions(request: Request) -> Response:
         return json_response({"versions": [state.version]})
 
     async def setup(request: Request) -> Response:

@@ -28,7 +28,7 @@ class TaskItems:
     def __init__(self, session: LabellingSession, remark: Callable[[str], None]) -> None:
         self._session, self._remark = session, remark
         self._resolver = PathResolver.of(session.embeddings.dataset)
-        self._reported: set[Any] = set()
+        self._reported: set[str] = set()
 
     def row(self, task: Any, control: ChoiceControl) -> int | None:
         """Return the row of a task, or None."""
@@ -40,10 +40,10 @@ class TaskItems:
         unknown = [
             task
             for task, row in zip(tasks, rows, strict=True)
-            if row is None and task.get("id") not in self._reported
+            if row is None and str(task.get("id")) not in self._reported
         ]
         if unknown:
-            self._reported.update(task.get("id") for task in unknown)
+            self._reported.update(str(task.get("id")) for task in unknown)
             image = unknown[0]["data"].get(control.key)
             self._remark(
                 f"tasks that match no image: {len(unknown)}, such as task {unknown[0].get('id')} "
