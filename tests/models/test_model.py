@@ -48,6 +48,19 @@ def test_it_predicts_as_the_command_does(folder: Path, model: ep.Model) -> None:
     assert len(model.predict(path for path in ())) == 0
 
 
+@pytest.mark.parametrize("views", ["flip", "crops5"])
+def test_views_are_those_of_the_training(folder: Path, tmp_path: Path, views: str) -> None:
+    embeddings = ep.embed(folder / "photos", backbone="toy", views=views, workspace=tmp_path)
+    labels = {item.id: str(item.label) for item in embeddings.items}
+    ep.train(embeddings, labels, head="logistic", output=tmp_path / "m.safetensors")
+    expected = ep.predict(embeddings, tmp_path / "m.safetensors")
+    model = ep.load_model(tmp_path / "m.safetensors")
+    found = model.predict([folder / "photos" / name for name in expected.ids])
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
+    with pytest.raises(UsageError, match=f"was trained with --views {views}, which cannot be"):
+        ep.export_model(tmp_path / "m.safetensors", tmp_path / "out", format="torchscript")
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
 def test_an_image_of_each_type_has_the_prediction_of_its_file(
     folder: Path, model: ep.Model, mode: str

@@ -355,6 +355,11 @@ def test_malformed_messages_are_refused(
             {"result": [answer("red"), answer("blue")]},
             "annotation 1: 2 classes are chosen; expected one.",
         ),
+        (
+            {"updated_at": "0001-01-01T00:00:00+09:00"},
+            "annotation 1: `updated_at` is '0001-01-01T00:00:00+09:00'; expected a time with its "
+            "UTC offset.",
+        ),
         ({"was_cancelled": 3}, "annotation 1: was_cancelled is 3; expected true or false."),
     ],
 )

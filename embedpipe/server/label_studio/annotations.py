@@ -237,8 +237,8 @@ def _moment(where: str, fields: Mapping[str, Any]) -> str:
         moment = datetime.fromisoformat(str(text))
         if moment.tzinfo is None:
             raise ValueError
-    except ValueError:
+        return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    except (ValueError, OverflowError):
         raise FormatError(
             f"{where}: `updated_at` is {text!r}; expected a time with its UTC offset."
         ) from None
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
