@@ -83,8 +83,12 @@ class Auto(Strategy):
             distinct=first.distinct and second.distinct,
             may_stop_early=first.may_stop_early or second.may_stop_early,
             uses_target=first.uses_target and second.uses_target,
-            texts=first.texts + second.texts,
         )
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Texts of the early and the late strategy."""
+        return get_strategy(self.early).texts + get_strategy(self.late).texts
 
     def choose(self, pool: Pool, n: int, rng: np.random.Generator) -> Selection:
         """Select with the early or the late strategy."""

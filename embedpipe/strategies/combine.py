@@ -110,9 +110,13 @@ class Combine(Strategy):
             distinct=bool(diversities),
             may_stop_early=any(each.min_distance is not None for each in diversities),
             uses_target=any(isinstance(each, TargetSimilarity) for each in self.objectives),
-            texts=tuple(dict.fromkeys(text for each in self.objectives for text in each.texts)),
             metric=metrics.pop() if len(metrics) == 1 else None,  # None: each objective has its own
         )
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Texts of the objectives."""
+        return tuple(dict.fromkeys(text for each in self.objectives for text in each.texts))
 
     @classmethod
     def from_spec(cls, term: Term) -> Combine:

@@ -122,8 +122,13 @@ class Refine(DiverseStrategy):
         vars(self).update(
             needs_labels=all(each.needs_labels for each in self.strategies),
             metric=last.metric or METRIC,
-            texts=tuple(text for each in (*self.strategies, last) for text in each.texts),
         )
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Texts of all strategies."""
+        every = (*self.strategies, get_strategy(self.coverage))
+        return tuple(text for each in every for text in each.texts)
 
     @classmethod
     def from_spec(cls, term: Term) -> Refine:

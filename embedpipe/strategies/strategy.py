@@ -97,8 +97,6 @@ class Strategy(ABC):
     uses_target
         Whether the selection depends on the `target` of the pool. A strategy that does not use a
         target refuses a pool that has one.
-    texts
-        Texts whose vectors the pool must have.
     metric
         ``"cosine"`` or ``"euclidean"``: the metric of the pool passed to `choose`. None: the
         metric of the pool's index.
@@ -124,8 +122,12 @@ class Strategy(ABC):
     may_stop_early: ClassVar[bool] = False
     uses_target: ClassVar[bool] = False
 
-    texts: tuple[str, ...] = ()
     metric: str | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Texts whose vectors the pool must have."""
+        return ()
 
     def __str__(self) -> str:
         """Return the spec string, or the name of a strategy without one."""

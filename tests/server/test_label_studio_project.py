@@ -79,6 +79,11 @@ class Project:
         found = str(self.studio.ask(f"/api/projects/{self.id}")["model_version"])
         return found if found.startswith("embedpipe:") else ""  # at first, the model's title
 
+    def has_only(self, version: str) -> bool:
+        """Return whether the predictions of all other versions were removed."""
+        counts = self.studio.ask(f"/api/projects/{self.id}/model-versions/")
+        return [each for each, count in counts.items() if count] == [version]
+
     def ordered(self) -> list[dict[str, Any]]:
         """Return the tasks in the order of embedpipe's tab."""
         (view,) = self.studio.ask(f"/api/dm/views/?project={self.id}")
@@ -153,6 +158,7 @@ def test_tasks_are_ordered_and_their_labels_are_logged(tmp_path: Path, studio: L
 
         second = eventually(lambda: project.version() != first and project.version())
         assert second.startswith("embedpipe:auto-")
+        eventually(lambda: project.has_only(second))
         left = [task for task in project.ordered() if task["data"]["path"] not in labelled]
         before = [task["id"] for task in tasks if task["data"]["path"] not in labelled]
         assert [task["id"] for task in left] != before
