@@ -20,6 +20,7 @@ from .problem import Problem
 from .records import RoundRecord, RunFolder
 from .rounds import Rounds
 from .target import Target, check_loop_target
+from .words import texts_of
 
 __all__ = ["ActiveLoop"]
 
@@ -91,6 +92,7 @@ class ActiveLoop:
             problem = problem.with_target(target)
         if problem.target is not None:
             check_loop_target(self.initial, self.strategy)
+        problem = problem.with_texts(texts_of(self.initial, self.strategy), workspace)
         oracle = problem.oracle.behaving(options.labelling, options.seed, problem.matrix)
         self.problem = dataclasses.replace(problem, oracle=oracle)
         self._workspace = None if workspace is None else Workspace(workspace)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._loops.arrays import check_finite, plain_labels
 from .._options import check_pool_share
+from .._workspace import Workspace
 from ..embedding import Embeddings
 from ..errors import LabelError, RunError, UnknownNameError, UsageError
 from ..index import Index
@@ -22,6 +23,7 @@ from .oracle import SimulatedOracle
 from .problem_files import META, read_matrix, read_meta, write_problem
 from .selection import index_of
 from .target import Target
+from .words import text_vectors
 
 __all__ = ["HELD_OUT", "Problem", "ProblemIdentity"]
 
@@ -69,6 +71,8 @@ class Problem:
         Number of labelled copies of test images, which are not candidates.
     target
         Unlabelled items that the picks represent, see `with_target`; None for the candidates.
+    texts
+        Vectors of texts by text, for strategies that search by words; see `text_vectors`.
     """
 
     matrix: NDArray[np.float32]
@@ -85,6 +89,7 @@ class Problem:
     untested: str | None = field(default=None, compare=False, repr=False)
     copies_left_out: int = field(default=0, compare=False, repr=False)
     target: Target | None = None
+    texts: Mapping[str, ArrayLike] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, embeddings: Embeddings, seed: int, index: str = "exact") -> Problem:
@@ -356,6 +361,19 @@ class Problem:
         found = Target.of(target, self.matrix if self.embeddings is None else self.embeddings)
         digest = hashlib.sha256(bytes.fromhex(self.digest) + bytes.fromhex(found.digest))
         return replace(self, digest=digest.hexdigest(), target=found)
+
+    def with_texts(
+        self, texts: Sequence[str], workspace: str | Path | Workspace | None = None
+    ) -> Problem:
+        """Return the problem with the vectors of texts for strategies that search by words.
+
+        Without a dataset there are no new vectors. The digest does not change.
+        """
+        new = [text for text in texts if text not in self.texts]
+        if self.embeddings is None or not new:
+            return self
+        found = text_vectors(self.embeddings, new, workspace=workspace)
+        return replace(self, texts={**self.texts, **found})
 
     @property
     def test_items_in_target(self) -> int:

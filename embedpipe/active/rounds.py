@@ -218,6 +218,7 @@ class Rounds:
             declined=np.concatenate([np.array([], np.int64), *declined]),
             checked=self._finite,
             target=None if target is None else target.vectors,
+            texts=self.problem.texts,
         )
 
     def _learn(self, chosen_by: str, picked: Selection, select_seconds: float) -> RoundRecord:

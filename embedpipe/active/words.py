@@ -13,8 +13,9 @@ from ..embedding import Embeddings
 from ..embedding.texts import TextEncoder, check_text
 from ..errors import LabelError
 from ..heads import ZeroShotPrior
+from ..strategies import Strategy
 
-__all__ = ["text_vectors", "zero_shot_prior"]
+__all__ = ["text_vectors", "texts_of", "zero_shot_prior"]
 
 
 def text_vectors(
@@ -26,7 +27,8 @@ def text_vectors(
     """Return the (d,) vector of each text, from the text tower of the embeddings' backbone.
 
     The vectors are stored in the workspace under the digests of the texts. Pass the result to
-    `select` as `texts`, for ``combine(similarity(text='red hat'))``.
+    `select` or `LabellingSession` as `texts`, for ``combine(similarity(text='red hat'))``. Loops
+    and experiments compute the vectors themselves.
 
     Raises
     ------
@@ -39,6 +41,11 @@ def text_vectors(
         return {}
     vectors = TextEncoder(embeddings, Workspace(workspace)).vectors(texts)
     return dict(zip(texts, vectors, strict=True))
+
+
+def texts_of(*strategies: Strategy) -> list[str]:
+    """Return the texts whose vectors strategies need, each once."""
+    return list(dict.fromkeys(text for each in strategies for text in each.texts))
 
 
 def zero_shot_prior(

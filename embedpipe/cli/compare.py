@@ -22,6 +22,7 @@ from .options import Embed, EmbedArguments
 from .output import print_error
 from .parameters import Use
 from .session import Session
+from .strategy_checks import check_texts
 from .study import StudyArguments, StudyRun
 from .target import target_of
 
@@ -110,7 +111,10 @@ def compare(
     if backbones is not None:
         grid = replace(grid, backbones=split_specs(backbones))
     options = vars(grid.experiment)
-    Experiment.check(**options)  # wrong options end the command before the embedding
+    # Wrong options end the command before the embedding.
+    texts = Experiment.check(**options).texts
+    for backbone in grid.backbones or [grid.embed.backbone]:
+        check_texts(texts, replace(grid.embed, backbone=backbone))
 
     def opened(entry: DatasetEntry, backbone: str) -> Embeddings:
         changes = {"backbone": backbone, "max_failures": embed_options.max_failures}

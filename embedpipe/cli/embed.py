@@ -27,6 +27,7 @@ from .options import (
     TargetName,
 )
 from .session import MAX_NAMED, Session, failures_of
+from .strategy_checks import check_strategies
 from .target import target_facts, target_of, with_spec_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from ..active import Group
     from ..embedding import Embeddings
-    from ..strategies import Selection, Strategy
+    from ..strategies import Selection
 
 __all__ = ["embed", "select"]
 
@@ -257,7 +258,7 @@ def select(
     check_kind(index)
     check_executor(executor)
     embed_options = replace(embed_options, executor=executor, address=address)
-    _check_strategy(chooser, target, embed_options)
+    check_strategies([chooser], target, embed_options)
     if output is not None:
         table_format(output, UsageError)
         _check_output(output)
@@ -325,16 +326,6 @@ def select(
         result["report"] = str(write_selection(report, page))
     lines = [printable(pick["id"]) for pick in picks]
     session.finish(result, "\n".join([*lines, *([f"report: {report}"] if report else [])]))
-
-
-def _check_strategy(chooser: Strategy, target: str | None, embed_options: Embed) -> None:
-    """Refuse a strategy that does not use the target, or whose texts cannot be encoded."""
-    from ..embedding.texts import check_text_tower
-
-    if target is not None:
-        chooser.check_target()
-    if chooser.texts:
-        check_text_tower(embed_options)
 
 
 def _picks(

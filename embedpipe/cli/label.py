@@ -26,6 +26,7 @@ from .options import (
     TargetName,
 )
 from .session import Session
+from .strategy_checks import check_strategies
 from .target import target_facts, target_of
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def label(
     With --classes, the page suggests these classes before the first label. This needs a backbone
     with a text tower, such as clip_b32.
     """
+    from ..active.words import text_vectors, texts_of
     from ..heads import get_head
     from ..labelling import LabellingSession
     from ..labels import LabelLog
@@ -93,9 +95,7 @@ def label(
         return
     # An unknown name is an error before the embedding, which may take long.
     chosen, first, _ = get_strategy(strategy), get_strategy(initial), get_head(head)
-    if target is not None:
-        first.check_target()
-        chosen.check_target()
+    check_strategies([first, chosen], target, embed_options)
     names = read_class_names(classes, embed_options)
     embeddings = session.embed(load_folder(session, data), embed_options)
     used_in = target_of(session, embeddings, target, embed_options)
@@ -112,6 +112,7 @@ def label(
             seed=seed,
             who=who or login_name(),
             target=used_in,
+            texts=text_vectors(embeddings, texts_of(first, chosen), workspace=session.workspace),
         )
         for name in names:
             if name not in labelling.classes():

@@ -22,6 +22,7 @@ from .options import (
     TargetName,
 )
 from .session import Session
+from .strategy_checks import check_strategies
 from .target import target_facts, target_of
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def label_studio(
     Label Studio are stored in labels.sqlite in the workspace, and the model is trained on them.
     With --project, a tab with the images to label next is kept up to date.
     """
+    from ..active.words import text_vectors, texts_of
     from ..heads import get_head
     from ..labelling import LabellingSession
     from ..labels import LabelLog
@@ -96,9 +98,7 @@ def label_studio(
 
     # Unknown names and a wrong token are errors before the embedding, which may take long.
     chosen, first, _ = get_strategy(strategy), get_strategy(initial), get_head(head)
-    if target is not None:
-        first.check_target()
-        chosen.check_target()
+    check_strategies([first, chosen], target, embed_options)
     client = None if project is None else _client(label_studio_url)
     names = read_class_names(classes, embed_options)
     embeddings = session.embed(load_folder(session, data), embed_options)
@@ -114,6 +114,7 @@ def label_studio(
             head=head,
             seed=seed,
             target=used_in,
+            texts=text_vectors(embeddings, texts_of(first, chosen), workspace=session.workspace),
         )
         backend = LabelStudioBackend(
             labelling,

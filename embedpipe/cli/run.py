@@ -14,6 +14,7 @@ from .._options import DatasetOptions, ImbalanceOptions, LoopFields
 from .label_log import LOG, KnownLabels, with_true_labels
 from .options import DatasetWithLabels, EmbedArguments, Index, OpenPage, TargetName, Tracking
 from .session import Session
+from .strategy_checks import check_texts
 from .target import target_facts, target_of, transductive
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def run(
     """
     from ..active import LoopOptions, Problem
     from ..active.target import check_loop_target
+    from ..active.words import texts_of
     from ..experiments.problems import imbalanced
     from ..index import check_kind
 
@@ -102,6 +104,7 @@ def run(
     check_kind(index)
     if target is not None:
         check_loop_target(options.built_initial, options.built_strategy)
+    check_texts(texts_of(options.built_initial, options.built_strategy), embed_options)
     tracking_context = session.tracker(tracking.tracker)
     embeddings, known = with_true_labels(
         session, session.embed(data, embed_options, uses_classes=True)

@@ -35,7 +35,7 @@ def import_vectors(
 ) -> Embeddings:
     """Store the vectors of a dataset's images that another program computed.
 
-    Then ``backbone="imported:NAME"`` stands for these vectors, and nothing is computed. More files
+    Then ``backbone="imported:NAME"`` means these vectors, and nothing is computed. More files
     can be imported under the same name: for new images, or for other datasets. Vectors are stored
     as float32, so float32 and float16 are stored exactly. If the call raises an error, no vector is
     stored; if it is killed, the same call completes the import.
@@ -52,7 +52,7 @@ def import_vectors(
         default for ``.npy`` is the file beside it with the same name that ends in ``.txt``,
         ``.csv`` or ``.json``. The other formats have their own paths.
     name
-        Name of the vectors, which stands for their encoder; by default, the file's name and the
+        Name of the vectors, which identifies their encoder; by default, the file's name and the
         beginning of its digest.
     skip_unknown
         Whether vectors of images that are not in the dataset are left out; by default, they are an

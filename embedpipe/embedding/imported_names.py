@@ -1,4 +1,4 @@
-"""The backbones ``imported:NAME``, which stand for imported vectors."""
+"""The backbones ``imported:NAME``, which mean imported vectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["IMPORTED", "LIBRARY", "is_imported", "spec_name"]
 
 LIBRARY = "imported"
 IMPORTED = f"{LIBRARY}:"
-"""Beginning of the backbone that stands for imported vectors: ``imported:NAME``."""
+"""Beginning of the backbone that means imported vectors: ``imported:NAME``."""
 
 
 def is_imported(options: EmbedOptions) -> bool:

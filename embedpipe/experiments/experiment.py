@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any, Self
+
+from numpy.typing import ArrayLike
 
 from .._deprecated import old_parameters
 from .._files import write_atomically
@@ -20,6 +22,7 @@ from .._workspace import Workspace
 from ..active import ActiveLoop, LoopOptions, RoundRecord, RunFolder
 from ..active.ceiling import CEILING
 from ..active.problem import Problem
+from ..active.words import texts_of
 from ..errors import RunError
 from .cells import Cell, Setting
 from .grid_file import Opener, read_grid
@@ -154,9 +157,9 @@ class Experiment(ExperimentOptions, Study[Results]):
         return cls(grid.problems(opener), workspace=workspace, **options)
 
     @classmethod
-    def check(cls, **options: Any) -> None:
-        """Check options before anything is embedded."""
-        ExperimentOptions(**options)
+    def check(cls, **options: Any) -> ExperimentOptions:
+        """Check options before anything is embedded, and return them."""
+        return ExperimentOptions(**options)
 
     def cells(self) -> list[Cell[Setting]]:
         """Return the cells, ordered by dataset, head, mode, strategies and seed."""
@@ -332,7 +335,13 @@ class Experiment(ExperimentOptions, Study[Results]):
             self.rounds,
             self._workspace.root,
             self._run_with_beginning(entry),
+            self._texts(entry),
         )
+
+    def _texts(self, entry: _Entry) -> Mapping[str, ArrayLike]:
+        """Return the vectors of the texts of the strategies of an entry."""
+        texts = texts_of(entry.options.built_initial, entry.options.built_strategy)
+        return entry.source.texts(texts, entry.options.seed, self._workspace) if texts else {}
 
     def _run_with_beginning(self, entry: _Entry) -> str | None:
         """Return the id of a started run with the same first round; None if there is none."""
@@ -426,6 +435,8 @@ class CellTask:
     workspace: Path
     same_beginning: str | None = None
     """The id of a run with the same first round; None if there is none."""
+    texts: Mapping[str, ArrayLike] = field(default_factory=dict, repr=False)
+    """Vectors of the texts of the strategies, by text."""
 
 
 @dataclass(frozen=True)
@@ -445,7 +456,10 @@ def work(_: None, task: CellTask | UpperBaselineTask) -> Generator[tuple[int, fl
         _measure_upper_baseline(problem, task)
         return
     loop = ActiveLoop(
-        problem, options=task.options, workspace=task.workspace, keep_predictions=False
+        replace(problem, texts=task.texts),
+        options=task.options,
+        workspace=task.workspace,
+        keep_predictions=False,
     )
     folder = loop.folder()
     assert folder is not None

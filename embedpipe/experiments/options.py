@@ -11,6 +11,7 @@ from .._options import ExperimentFields, check_pool_share
 from ..active.ceiling import CEILING
 from ..active.modes import get_mode
 from ..active.target import check_loop_target
+from ..active.words import texts_of
 from ..errors import UsageError
 from ..heads import get_head
 from ..index import check_kind
@@ -80,6 +81,11 @@ class ExperimentOptions(ExperimentFields):
             )
         if self.target is not None:
             check_loop_target(*(each.value for pair in axes.pairs for each in pair))
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts whose vectors the strategies need."""
+        return texts_of(*(each.value for pair in self._axes.pairs for each in pair))
 
     @property
     def _first(self) -> str:

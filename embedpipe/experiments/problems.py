@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 from .._files import locked
 from .._workspace import Workspace
 from ..active.problem import Problem, ProblemIdentity
@@ -166,6 +168,7 @@ class Source:
     target: Any = None
     _wholes: dict[int | None, Problem] = field(default_factory=dict)
     _pools: dict[int, SeedPool] = field(default_factory=dict)
+    _texts: dict[str, ArrayLike] = field(default_factory=dict)
 
     def whole(self, seed: int) -> Problem:
         """Return the problem from which the pool of a seed is drawn."""
@@ -196,6 +199,15 @@ class Source:
                 target=TargetSize.of(whole),
             )
         return self._pools[seed]
+
+    def texts(
+        self, texts: Sequence[str], seed: int, workspace: Workspace
+    ) -> Mapping[str, ArrayLike]:
+        """Return the vectors of texts, by text; none for problems without a dataset."""
+        new = [text for text in texts if text not in self._texts]
+        if new:
+            self._texts |= self.whole(seed).with_texts(new, workspace).texts
+        return {text: self._texts[text] for text in texts if text in self._texts}
 
     @property
     def _embeddings(self) -> Embeddings | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .._loops.fitting import Batch, Trainer, probabilities_of, run_head
 from .._specs import format_spec
@@ -75,10 +75,12 @@ class Learner:
         dataset: str,  # its name in the label log
         target: Target | None = None,  # items that the proposals represent
         prior: Callable[[], ZeroShotPrior | None] = lambda: None,  # vectors of class names now
+        texts: Mapping[str, ArrayLike] | None = None,  # vectors of the texts of the strategies
     ) -> None:
         self._embeddings, self._snapshot, self._seed = embeddings, snapshot, seed
         self._strategy, self._initial = strategy, initial
         self._target, self._prior = None if target is None else target.vectors, prior
+        self._texts = texts
         unseeded = get_head(head) if isinstance(head, str) else head
         self.head, self._head_name = run_head(unseeded, seed), format_spec(unseeded)
         if not hasattr(self.head, "predict_proba"):
@@ -243,6 +245,7 @@ class Learner:
             candidates=self.candidates,
             index=self._index,
             target=self._target,
+            texts=self._texts,
         )
         n = min(n, pool.unlabelled.size)
         if n < 1:

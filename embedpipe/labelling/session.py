@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,8 @@ class LabellingSession:
         Vectors of class names, from `zero_shot_prior`. Until two classes have labels, the model
         predicts from them. Heads that use a prior, such as ``auto``, then blend it with the labels.
         The vectors follow classes that are renamed, merged or deleted.
+    texts
+        Vectors of texts by text, for strategies that search by words; see `text_vectors`.
 
     Examples
     --------
@@ -89,6 +91,7 @@ class LabellingSession:
         who: str | None = None,
         target: Target | Embeddings | ArrayLike | str | None = None,
         prior: ZeroShotPrior | None = None,
+        texts: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         self.embeddings, self.log, self.seed, self.who = embeddings, log, seed, who
         self.dataset = log.dataset_of(embeddings.dataset.name)
@@ -100,6 +103,7 @@ class LabellingSession:
             "who": who,
             "target": target,
             "prior": prior,
+            "texts": texts,
         }
         chosen, first = get_strategy(strategy), get_strategy(initial)
         if first.needs_labels:
@@ -128,6 +132,7 @@ class LabellingSession:
             log.dataset_of(self.dataset),  # the fits of a moved folder are continued
             self.target,
             lambda: self.prior,
+            texts,
         )
 
     def for_embeddings(self, embeddings: Embeddings) -> LabellingSession:

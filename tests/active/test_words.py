@@ -138,6 +138,46 @@ def test_words_select_images(tmp_path: Path) -> None:
     )
 
 
+def test_loops_and_experiments_search_by_words(tmp_path: Path) -> None:
+    for number in range(30):
+        folder = tmp_path / "photos" / ("dark" if number % 2 else "bright")
+        folder.mkdir(parents=True, exist_ok=True)
+        colour = tuple(220 if part == number % 3 else 20 + number for part in range(3))
+        Image.new("RGB", (40, 30), colour).save(folder / f"{number}.png")
+    workspace = tmp_path / "workspace"
+    embeddings = ep.embed(str(tmp_path / "photos"), backbone=ColourWords(), workspace=workspace)
+    strategy = "combine(similarity(text='something blue'))"
+    options = {"strategy": strategy, "initial": strategy, "initial_size": 3, "batch_size": 2}
+    loop = ep.ActiveLoop(embeddings, workspace=workspace, head="logistic", **options)
+    first, second = loop.run(rounds=1)
+    numbers = [int(Path(embeddings.items[row].id).stem) % 3 for row in (*first.rows, *second.rows)]
+    assert numbers == [2] * 5
+
+    def compared(workers: int) -> list[tuple[Any, ...]]:
+        experiment = ep.Experiment(
+            embeddings,
+            workspace=tmp_path / f"workspace-{workers}",
+            strategies=[strategy],
+            initials=[strategy],
+            heads=["logistic"],
+            rounds=1,
+            seeds=2,
+            initial_size=3,
+            batch_size=2,
+        )
+        results = experiment.run(workers=workers)
+        assert not results.failures
+        rows = results.table.to_pylist()
+        return [(row["strategy"], row["seed"], row["round"], row["accuracy"]) for row in rows]
+
+    assert compared(0) == compared(1)
+    with ep.LabelLog(workspace / "labels.sqlite") as log:
+        texts = ep.text_vectors(embeddings, ["something blue"], workspace=workspace)
+        session = ep.LabellingSession(embeddings, log, initial=strategy, texts=texts)
+        rows = [proposal.row for proposal in session.propose(4)]
+    assert [int(Path(embeddings.items[row].id).stem) % 3 for row in rows] == [2] * 4
+
+
 def test_errors_of_words(tmp_path: Path) -> None:
     embeddings, place = colours(tmp_path), tmp_path / "workspace"
     plain = ep.embed(str(tmp_path / "photos"), backbone="toy", workspace=place)

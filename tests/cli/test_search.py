@@ -57,6 +57,9 @@ def test_predict_and_select_without_labels(
     assert len(picks["picks"]) == 2
 
 
+WORDS = "combine(similarity(text='red hat'), diversity)"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -73,6 +76,11 @@ def test_predict_and_select_without_labels(
          "the text 'shoe\\udcff' is not valid UTF-8: give it in this encoding."),
         (["label", "FOLDER", "--classes", "hat,shoe", "--backbone", "toy"],
          "the backbone 'toy' has no text tower, so its images cannot be compared with words. "),
+        *(([command, "FOLDER", option, WORDS, "--backbone", "toy"],
+           "the backbone 'toy' has no text tower, so its images cannot be compared with words. ")
+          for command, option in (("run", "--strategy"), ("run", "--initial"),
+                                  ("compare", "--strategies"), ("label", "--strategy"),
+                                  ("label-studio", "--initial"))),
     ],
 )  # fmt: skip
 def test_wrong_queries_are_refused_before_the_embedding(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +68,16 @@ def rank(session: LabellingSession, model: Model | None) -> Ranking:
     order = np.concatenate([picks, order[~is_pick[order]]])
     positions = np.empty(len(groups), dtype=np.int32)
     positions[order] = np.arange(len(groups), dtype=np.int32)
-    name = f"{PREFIX}no-model" if model is None else f"{PREFIX}{model.name}"
+    name = "no-model" if model is None else model.name
     version = snapshot.version if model is None else model.version
-    return Ranking(f"{name}.{version}", model, positions)
+    return Ranking(f"{PREFIX}{name}.{version}.{_digest(positions, model)}", model, positions)
+
+
+def _digest(positions: NDArray[np.int32], model: Model | None) -> str:
+    """Return a digest that differs for another order, other classes or other confidences."""
+    digest = hashlib.sha256(positions)
+    if model is not None:
+        digest.update(json.dumps(model.classes).encode())
+        digest.update(np.ascontiguousarray(model.codes))
+        digest.update(np.ascontiguousarray(model.confidence))
+    return digest.hexdigest()[:8]
