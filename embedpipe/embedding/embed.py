@@ -29,6 +29,7 @@ from .imported_names import is_imported
 from .imports import add_imported
 from .parts import Part, joined_spec, one_of_each, parts_of, precision_of
 from .scan import Progress, Scan, scan
+from .vector_files import VectorSource
 
 __all__ = ["embed", "embed_each", "embed_scanned", "fill_folder", "runtime_of"]
 
@@ -171,6 +172,8 @@ def _with_imported(
 ) -> Embeddings:
     """Return the imported vectors of a dataset, after an import of new ones."""
     started = time.monotonic()
+    if options.vectors is not None:
+        VectorSource.of(options.vectors).check()  # before the scan, which may take long
     can_store = workspace.exists() or not options.require_cached
     scanned = scan(dataset, workspace, progress, earlier=earlier, store=can_store)
     found = add_imported(dataset, workspace, options, scanned, progress)

@@ -114,6 +114,13 @@ class VectorSource:
         """Return the source of the option ``vectors``."""
         return given if isinstance(given, cls) else cls(Path(given).expanduser())
 
+    def check(self) -> None:
+        """Refuse a file that does not exist, or whose format is unknown."""
+        with _reading(self.name):
+            self._stamp()
+        if isinstance(self.data, Path):
+            self._reader()
+
     def check_unchanged(self) -> None:
         """Raise an error if the file was changed since its digest was computed."""
         with _reading(self.name):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .._threads import one_blas_thread
 from ..errors import LabelError
-from ._arrays import Float64, row_norms
+from ._arrays import Float64, log_losses, row_norms
 from ._held_out import calibrated_loss
 from ._label_logits import (
     DEFAULT_TEMPERATURE,
@@ -138,14 +138,17 @@ class Blend(NamedTuple):
 def blend(logits: LabelLogits, labelled: Labelled, prior: ZeroShotPrior) -> Blend | None:
     """Add zero-shot logits with the weight of the least held-out log-loss; None for weight 0.
 
-    If no label is held out, the zero-shot logits of the labelled rows decide.
+    The weight is also 0 if the names alone predict the labels of the rows no better than chance.
+    If no label is held out, the names alone decide.
     """
     classes = join_classes(labelled.classes, prior.classes, None)
     at = np.searchsorted(classes, labelled.classes)
     named = prior.weights_for(classes, labelled.rows.shape[1]).astype(np.float32)  # (U, d)
-    # A held-out row has the class of another row. So only the classes with a label are compared.
-    zero_shot = (labelled.rows @ named[at].T).astype(np.float64)  # (n, K)
-    weight = _best_weight(_learned(logits, labelled), zero_shot)
+    zero_shot = (labelled.rows @ named.T).astype(np.float64)  # (n, U)
+    weight = _weight_alone(zero_shot, at[labelled.codes], labelled.weights)
+    if weight and logits.folds is not None:
+        # A held-out row has the class of another row: only the classes with a label are compared.
+        weight = _weight_with_labels(_learned(logits, labelled), zero_shot[:, at])
     if not weight:
         return None
     if logits.folds is None:
@@ -165,24 +168,33 @@ def _learned(logits: LabelLogits, labelled: Labelled) -> HeldOutLogits:
 
     They are 0 for a row that no fold leaves out: without this row, nothing is known of its class.
     """
+    assert logits.folds is not None
     every = np.zeros((len(labelled.rows), len(labelled.classes)))
-    if logits.folds is not None:
-        every[logits.folds.scored] = logits.held_out(labelled).logits
+    every[logits.folds.scored] = logits.held_out(labelled).logits
     return HeldOutLogits(0.0, every, labelled.codes, labelled.weights)
 
 
-def _best_weight(learned: HeldOutLogits, zero_shot: Float64) -> float:
-    """Return the weight of the (s, K) zero-shot logits with the least penalised log-loss, or 0."""
-    codes, counts = learned.codes, learned.weights
-    total = float(counts.sum())
+def _weight_alone(zero_shot: Float64, codes: NDArray[np.integer[Any]], counts: Float64) -> float:
+    """Return the best weight of the (n, U) zero-shot logits if they alone predict the labels."""
+    return _best_weight(lambda weight: float(counts @ log_losses(weight * zero_shot, codes)))
 
-    def score(weight: float) -> float:
+
+def _weight_with_labels(learned: HeldOutLogits, zero_shot: Float64) -> float:
+    """Return the best weight of the (n, K) zero-shot logits in a sum with the learned logits."""
+    counts = learned.weights
+
+    def loss(weight: float) -> float:
         logits = learned.logits + weight * zero_shot
-        loss = total * calibrated_loss(logits, codes, counts, prior_rows=PRIOR_ROWS)
-        # Rounded, so that the choice does not depend on the last bits of a sum.
-        return round(loss + _penalty(weight), 4)
+        each = calibrated_loss(logits, learned.codes, counts, prior_rows=PRIOR_ROWS)
+        return float(counts.sum()) * each
 
-    scores = {weight: score(weight) for weight in (0.0, *WEIGHTS)}
+    return _best_weight(loss)
+
+
+def _best_weight(loss: Callable[[float], float]) -> float:
+    """Return the weight of the zero-shot logits with the least penalised log-loss, or 0."""
+    # Rounded, so that the choice does not depend on the last bits of a sum.
+    scores = {weight: round(loss(weight) + _penalty(weight), 4) for weight in (0.0, *WEIGHTS)}
     return min(scores, key=lambda weight: (scores[weight], weight))
 
 

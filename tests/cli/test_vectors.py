@@ -95,8 +95,9 @@ def test_a_model_predicts_with_vectors_of_its_own_spec(
     status, message = call("predict", other, *predict).error()
     assert status == 1
     assert message.startswith("embedpipe: 15 of the 15 images of 'other-")
+    name = spec["backbone"].removeprefix("imported:")
     assert message.endswith(
-        f"Import a file with their vectors: `--backbone {spec['backbone']} --vectors FILE`."
+        f"Import a file with their vectors: `embedpipe import-vectors DATASET FILE --name {name}`."
     )
     rest = write_vectors(other, tmp_path / "other.npy")
     predicted = call("predict", other, *predict, "--vectors", rest, "--json").json()
