@@ -78,7 +78,7 @@ def size_of(path: StoredPath) -> int:
 
 
 def list_specs(workspace: Workspace) -> list[dict[str, Any]]:
-    """Return id, backbone, views, precision, ``rows``, ``bytes`` and ``failed`` of each spec."""
+    """Return id, options, ``rows``, ``bytes`` and ``failed`` of each spec."""
     return [_summary(workspace, folder) for folder in _spec_folders(workspace)]
 
 
@@ -90,10 +90,13 @@ def _summary(workspace: Workspace, folder: StoredPath) -> dict[str, Any]:
             "details."
         )
     store = open_store(workspace, spec)
+    of_images = (spec.parts or (spec,))[0].preprocess
     return {
         "spec_id": spec.id,
         "backbone": f"{spec.backbone['library']}:{spec.backbone['architecture']}",
-        "views": (spec.parts or (spec,))[0].preprocess.get("views", "none"),
+        "image_size": of_images.get("size"),
+        "pooling": spec.backbone.get("pooling"),
+        "views": of_images.get("views", "none"),
         "dim": spec.dim,
         "precision": spec.precision,
         "rows": len(pc.unique(store.content_ids())),

@@ -28,7 +28,7 @@ def list_(session: Session) -> None:
 
     specs = list_specs(session.workspace)
     lines = [
-        f"{spec['spec_id'][:12]}  {spec['backbone']}  {_views(spec)}{spec['precision']}  "
+        f"{spec['spec_id'][:12]}  {spec['backbone']}  {_options_of(spec)}{spec['precision']}  "
         f"{spec['dim']} dims  {spec['rows']} rows  {spec['bytes'] / 1e6:.1f} MB  "
         f"{spec['failed']} failed"
         for spec in specs
@@ -37,8 +37,14 @@ def list_(session: Session) -> None:
     session.finish({"specs": specs}, text)
 
 
-def _views(spec: dict[str, Any]) -> str:
-    return "" if spec["views"] == "none" else f"{spec['views']}  "
+def _options_of(spec: dict[str, Any]) -> str:
+    size = spec["image_size"]
+    options = [] if size is None else [f"{size[0]} x {size[1]} pixels"]
+    if spec["pooling"]:
+        options.append(f"{spec['pooling']} pooling")
+    if spec["views"] != "none":
+        options.append(spec["views"])
+    return "".join(f"{option}  " for option in options)
 
 
 def verify(session: Session) -> None:

@@ -15,6 +15,10 @@ def test_cache(call: Callable[..., Outcome], photos: Callable[..., Path], tmp_pa
     (spec,) = call("cache", "list", "--json").json()["specs"]
     assert (spec["rows"], spec["failed"], spec["backbone"]) == (5, 0, "embedpipe:toy")
     assert spec["bytes"] > 5 * 48 * 4
+    assert (
+        "  embedpipe:toy  32 x 32 pixels  grid pooling  fp32  48 dims  5 rows  "
+        in call("cache", "list").out
+    )
     assert call("cache", "verify").out == "no file is damaged\n"
     (fragment,) = (tmp_path / "workspace").glob("cache/*/fragments/*")
     fragment.write_bytes(b"")

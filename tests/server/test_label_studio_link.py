@@ -208,6 +208,22 @@ def test_the_project_is_set_up_once(studio: Studio, link: Callable[..., Linked],
     assert "POST projects/1/import/predictions" not in studio.requests
 
 
+def test_annotations_of_another_project_are_refused(
+    studio: Studio, link: Callable[..., Linked]
+) -> None:
+    first = link()
+    first.line(ORDERED)
+    other = {**studio.project, "id": 2}
+    with pytest.raises(ep.errors.FormatError) as refused:
+        first.server._state.receive(other, annotation(1, "red"), studio.tasks[0])
+    assert str(refused.value) == (
+        "the annotations are of project 2, and this service is for project 1: start one with "
+        "--project 2."
+    )
+    assert not first.log.current(first.session.dataset)
+    assert first.server._state.receive(studio.project, annotation(1, "red"), studio.tasks[0]) == 1
+
+
 def test_annotations_from_before_are_read_and_predictions_are_replaced(
     studio: Studio, link: Callable[..., Linked]
 ) -> None:

@@ -82,6 +82,8 @@ class BackendState:
         Annotations of tasks without an item are left out.
         """
         fields, control = self._project(project)
+        if self._link is not None:
+            self._link.check_project(fields.get("id"))
         key, people = project_key(fields), {} if self._link is None else self._link.people
         given, of_tasks, changed = _objects(annotations), _objects(tasks), 0
         if len(given) != len(of_tasks):

@@ -71,6 +71,14 @@ class ProjectLink:
         """The address of the project's tasks."""
         return f"{self._client.url}/projects/{self._id}/data"
 
+    def check_project(self, number: Any) -> None:
+        """Refuse annotations of another project."""
+        if number != self._id:
+            raise FormatError(
+                f"the annotations are of project {number}, and this service is for project "
+                f"{self._id}: start one with --project {number}."
+            )
+
     def check(self) -> ChoiceControl:
         """Return the control with the classes; raise an error if the project cannot be used."""
         return choice_control(self._project()["label_config"], self._wanted)

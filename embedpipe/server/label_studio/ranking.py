@@ -75,9 +75,9 @@ def rank(session: LabellingSession, model: Model | None) -> Ranking:
 
 def _digest(positions: NDArray[np.int32], model: Model | None) -> str:
     """Return a digest that differs for another order, other classes or other confidences."""
-    digest = hashlib.sha256(positions)
+    digest = hashlib.sha256(positions.tobytes())
     if model is not None:
         digest.update(json.dumps(model.classes).encode())
-        digest.update(np.ascontiguousarray(model.codes))
-        digest.update(np.ascontiguousarray(model.confidence))
+        digest.update(model.codes.tobytes())
+        digest.update(model.confidence.tobytes())
     return digest.hexdigest()[:8]
