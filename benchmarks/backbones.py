@@ -4,6 +4,8 @@
     python benchmarks/backbones.py --sources DIR --backbones efficientnet_lite0 timm:resnet18
     python benchmarks/backbones.py --speed        # all cards with random weights: no download
 
+A backbone may be followed by views, as in "efficientnet_lite0 flip".
+
 `--sources` is the folder of `clothing-dataset-small.zip`. Every run starts without labels and adds
 batches of 20 images; the head is `auto`. For each seed, the pool is a random 80 % of the training
 images, the same for all strategies and backbones. All vectors are in fp32. For the speed, the
@@ -31,15 +33,17 @@ from embedpipe.experiments import Experiment, Results
 
 BATCH, ROUNDS = 20, 14
 STRATEGIES = ("random", "auto", "uncertainty_herding")
+BACKBONES = [
+    "efficientnet_lite0", "efficientnet_lite2", "efficientnet_lite0+efficientnet_lite2",
+    "efficientnet_lite0 flip", "efficientnet_lite0 crops5",
+]  # fmt: skip
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sources", type=Path, default=Path())
     parser.add_argument("--datasets", nargs="+", default=["clothing", "digits"])
-    parser.add_argument(
-        "--backbones", nargs="+", default=["efficientnet_lite0", "efficientnet_lite2"]
-    )
+    parser.add_argument("--backbones", nargs="+", default=BACKBONES)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=None)
     parser.add_argument("--turns", type=int, default=3)
@@ -73,6 +77,13 @@ def load(name: str, sources: Path) -> ep.Dataset:
     return ep.load_dataset(name)
 
 
+def embed(dataset: ep.Dataset, name: str, workspace: Workspace | str) -> ep.Embeddings:
+    """Embed with a backbone and its views."""
+    backbone, _, views = name.partition(" ")
+    options = {"precision": "fp32", "views": views or "none"}
+    return ep.embed(dataset, backbone=backbone, workspace=workspace, **options)
+
+
 def measured_accuracies(arguments: argparse.Namespace) -> Results:
     """Return the accuracies of all backbones on the same pools."""
     workspace = Workspace(arguments.workspace)
@@ -81,9 +92,7 @@ def measured_accuracies(arguments: argparse.Namespace) -> Results:
         loaded = load(dataset, arguments.sources)
         for name in arguments.backbones:
             print(f"{dataset}, {name}", file=sys.stderr)
-            problems[dataset, name] = ep.embed(
-                loaded, backbone=name, precision="fp32", workspace=workspace
-            )
+            problems[dataset, name] = embed(loaded, name, workspace)
     return Experiment(
         problems,
         strategies=list(STRATEGIES),
@@ -127,8 +136,7 @@ def measured_speeds(arguments: argparse.Namespace) -> dict[str, float]:
     for _ in range(arguments.turns):
         for name in arguments.backbones:
             with tempfile.TemporaryDirectory() as folder:
-                report = ep.embed(photos, backbone=name, precision="fp32", workspace=folder).report
-                found[name].append(report.images_per_second or 0.0)
+                found[name].append(embed(photos, name, folder).report.images_per_second or 0.0)
     return {name: statistics.median(speeds) for name, speeds in found.items()}
 
 
