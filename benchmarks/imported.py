@@ -23,6 +23,7 @@ from common import clusters, without_slowing_settings
 
 COMMAND = [sys.executable, "-m", "embedpipe"]
 BLOCK = 10_000
+LABELS = 200
 
 
 def main() -> int:
@@ -75,9 +76,12 @@ def measure(folder: Path, place: Path) -> None:
     written = pq.read_table(place / "again.parquet").sort_by("path")
     given = pq.read_table(file).sort_by("path")
     print(f"round trip through Parquet is exact: {written.equals(given, check_metadata=False)}")
-    use = ("--backbone", "imported:bench")
+    use, labels = ("--backbone", "imported:bench"), place / "labels.csv"
+    training = [each for each in given["path"].to_pylist() if each.startswith("train")]
+    lines = [f"{each},{each.split('/')[1]}" for each in training[:: len(training) // LABELS]]
+    labels.write_text("\n".join(["path,label", *lines]))
     run("select", photos, "-n", 100, "--strategy", "coreset", *use)
-    run("select", photos, "-n", 100, "--strategy", "margin", "--labels", "dataset", *use)
+    run("select", photos, "-n", 100, "--strategy", "margin", "--labels", labels, *use)
     label(photos, *use)
     run("compare", photos, "--strategies", "coreset,random", "--seeds", 3, "--rounds", 5, *use)
     size = sum(path.stat().st_size for path in (place / "workspace" / "cache").rglob("*.parquet"))
