@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._threads import map_blocks
-from .distances import between, rounding_of
-from .pairs import CROWD, TILE, Hits, Pairs, TilePair, tile_pairs
+from .distances import ROUNDING, between, rounding_of
+from .pairs import CROWD, FAR, STRIP, TILE, Close, Pairs, TilePair, tile_pairs
+from .screening import Screen, screen_of
+from .sketch import Projection
 from .vectors import Vectors, on_parts, row_blocks, take_wide, workers_of
 
 __all__ = ["Neighbours", "Progress", "nearest_neighbours"]
@@ -33,8 +35,11 @@ COMPARED = 1 << 22
 BAND = 8
 """Tiles that the points `some` are compared with before their bounds are updated."""
 
-FAR = np.finfo(np.float32).max
-"""More than any squared distance in a frame."""
+LEAF = 512
+"""Maximum points per leaf; the points of a leaf are near each other."""
+
+SCREENED = 4 * TILE
+"""Points from which short vectors are tried."""
 
 WIDE_ROUNDING = 2.0**-53
 """Unit roundoff of float64."""
@@ -66,12 +71,14 @@ def nearest_neighbours(
     """Return the `k` nearest other rows of each row, or only of the rows `some`."""
     # Distances are those of `between`, and ties go to the lowest position, for any number of
     # threads. Products of float32 tiles estimate each distance once, with a proven bound on the
-    # error. A point keeps all rivals that may be among its k nearest. At the end, the distances to
-    # the rivals are computed in float64. A point with too many rivals (extreme scales or many equal
-    # distances) is compared with all others in float64. Time: p²·d floating-point operations for p
-    # points of length d; 50,000 vectors of 1,280 dimensions take about 30 seconds on two cores.
-    # Peak memory: about 100·k bytes per point, and two tiles of 4096 vectors and 16 MB per
-    # thread. Workers compare their own rows with all rows, so each pair is multiplied twice.
+    # error. With many points, products of short vectors exclude most pairs before; see `_screened`.
+    # A point keeps all rivals that may be among its k nearest. At the end, the distances to the
+    # rivals are computed in float64. A point with too many rivals (extreme scales or many equal
+    # distances) is compared with all others in float64. Time: p²·m floating-point operations for p
+    # points with short vectors of m numbers, or their own numbers if these exclude too few pairs.
+    # Peak memory: about 100·k bytes per point, 4·m bytes per short vector, and two tiles of 4096
+    # vectors and 16 MB per thread. Workers compare their own rows with all rows, so each pair is
+    # multiplied twice.
     if some is None and rows.size and workers_of(matrix) is not None:
         return _joined(on_parts(matrix, rows, _of_part, rows, k))
     p = rows.size
@@ -81,15 +88,23 @@ def nearest_neighbours(
     squared = np.zeros((own.size, k))
     if positions.size:
         rivals = _Rivals(Pairs(matrix, rows), k)
-        bands = tile_pairs(p) if some is None else _bands_of(some, p)
+        screen = None
+        if some is not None:
+            bands = _bands_of(some, p)
+        elif p < SCREENED or rivals.pairs.frame.scale != 1:
+            bands = tile_pairs(p)
+        else:
+            order = _by_leaf(Projection.of(matrix, rows).project(matrix, rows))
+            screen = _screened(rivals, matrix, order)
+            bands = tile_pairs(p, order=order)
         done, total = 0, sum(map(len, bands))
         for band in bands:
-            rivals.compare(band, mirror=some is None)
+            rivals.compare(band, screen, mirror=some is None)
             done += len(band)
             if progress:
                 progress(done, total)
         plain = np.flatnonzero(~rivals.crowded[own])
-        positions[plain], squared[plain] = _nearest(matrix, rows, rivals.hits, own[plain], k)
+        positions[plain], squared[plain] = _nearest(matrix, rows, rivals.close, own[plain], k)
         hard = np.flatnonzero(rivals.crowded[own])
         for part in row_blocks(hard.size, int(np.clip(COMPARED // p, 1, HARD))):
             at = hard[part]
@@ -120,6 +135,36 @@ def _bands_of(some: NDArray[np.int64], p: int) -> list[list[TilePair]]:
     return [[(left, right) for right in band for left in own] for band in bands]
 
 
+def _by_leaf(coordinates: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the (p,) points in an order in which points of a leaf follow each other.
+
+    All points are divided at the median of the first coordinate, the halves at their medians of the
+    second one, and so on.
+    """
+    groups, level = [np.arange(len(coordinates))], 0
+    while len(groups[0]) > LEAF:
+        column = coordinates[:, level % coordinates.shape[1]]
+        groups = [
+            half
+            for group in groups
+            for half in np.array_split(group[column[group].argsort(kind="stable")], 2)
+        ]
+        level += 1
+    return np.concatenate(groups)
+
+
+def _screened(rivals: _Rivals, matrix: Vectors, order: NDArray[np.int64]) -> Screen | None:
+    """Bound the distance to the k-th neighbour of each point by the points of its leaf.
+
+    Return the screen for these bounds; None if short vectors exclude too few pairs.
+    """
+    leaves = [order[part] for part in row_blocks(order.size, LEAF)]
+    rivals.compare([(leaf, leaf) for leaf in leaves], None, mirror=False)
+    rivals.close = Close.join([])  # the same pairs are found again
+    screen = screen_of(matrix, rivals.pairs.rows, rivals.reach())
+    return None if screen.contraction is None else screen
+
+
 class _Rivals:
     """The points that may be among the k nearest of each point, from the tiles compared so far.
 
@@ -132,54 +177,77 @@ class _Rivals:
         p = pairs.rows.size
         self.bound = np.full(p, FAR, dtype=np.float32)  # squared
         self.crowded = np.zeros(p, dtype=np.bool_)
-        self.hits = Hits.none()
+        self.close = Close.join([])
 
-    def compare(self, band: list[TilePair], *, mirror: bool) -> None:
+    def reach(self) -> NDArray[np.float32]:
+        """Return at least the distance of each point to its k-th neighbour, outside a frame."""
+        wide = np.sqrt(np.maximum(self.bound, 0).astype(np.float64)) * (1 + 2 * ROUNDING)
+        return wide.astype(np.float32)
+
+    def compare(self, band: list[TilePair], screen: Screen | None, *, mirror: bool) -> None:
         """Compare pairs of tiles; the bounds change only at the end."""
+        if screen is not None:
+            screen.limit(self.reach())
 
-        def work(part: slice) -> list[Hits]:
+        def work(part: slice) -> list[Close]:
             ((left, right),) = band[part]
             both = mirror and left is not right
-            return list(self.pairs.closer(left, right, self.bound, mirror=both, most=self.k))
+            if screen is not None:
+                return [self._few(each) for each in screen.close(left, right, mirror=both)]
+            return list(self.pairs.close(left, right, self.bound, mirror=both, most=self.k))
 
         found = map_blocks(work, len(band), 1)
-        joined = Hits.join([self.hits, *(hits for part in found for hits in part)])
+        joined = Close.join([self.close, *(close for part in found for close in part)])
         found.clear()  # frees memory
-        self._keep(joined)
+        self.close, self.bound, crowded = self._cut(joined)
+        self.crowded |= crowded
+        self.bound[self.crowded] = -np.inf  # no further pairs
 
-    def _keep(self, hits: Hits) -> None:
-        p = self.crowded.size
-        alone = hits.points == hits.others  # marks of crowded points
+    def _few(self, close: Close) -> Close:
+        """Return close pairs without those of crowded points, which are marked."""
+        if close.points.size <= STRIP * (self.k + CROWD):
+            return close
+        close, _, crowded = self._cut(close)
+        alone = np.flatnonzero(crowded).astype(np.int32)
+        nothing = np.zeros(alone.size, np.float32)
+        return Close.join([close, Close(alone, alone, nothing, nothing)])
+
+    def _cut(self, close: Close) -> tuple[Close, NDArray[np.float32], NDArray[np.bool_]]:
+        """Return the pairs that may be among the k nearest of their points, and the new bounds.
+
+        The last array marks crowded points, whose pairs are left out.
+        """
+        p = self.bound.size
+        alone = close.points == close.others  # marks of crowded points
+        crowded = np.zeros(p, dtype=np.bool_)
         if alone.any():
-            self.crowded[hits.points[alone]] = True
-            hits = hits.take(np.flatnonzero(~alone))
-        upper = self.pairs.upper(hits)  # (e,)
-        keys = hits.points.astype(np.uint64) << np.uint64(32) | upper.view(np.uint32)
+            crowded[close.points[alone]] = True
+            close = close.take(np.flatnonzero(~alone))
+        upper = np.maximum(close.upper, 0) + np.float32(0)  # (e,), without -0
+        keys = close.points.astype(np.uint64) << np.uint64(32) | upper.view(np.uint32)
         order = keys.argsort()  # by point, then by upper bound (not negative)
-        points, upper = hits.points[order], upper[order]
+        points, upper = close.points[order], upper[order]
         starts = points.searchsorted(np.arange(p + 1, dtype=points.dtype))
         enough = np.diff(starts) >= self.k
-        self.bound[enough] = upper[starts[:-1][enough] + self.k - 1]
-        self.bound[self.crowded] = -np.inf
-        hits = hits.take(order[self.pairs.lower(hits)[order] <= self.bound[points]])
-        counts = np.bincount(hits.points, minlength=p)
-        self.crowded |= counts > self.k + CROWD
-        self.bound[self.crowded] = -np.inf  # no further hits
-        self.hits = hits.take(np.flatnonzero(~self.crowded[hits.points]))
+        bound = self.bound.copy()
+        bound[enough] = np.minimum(bound[enough], upper[starts[:-1][enough] + self.k - 1])
+        close = close.take(order[close.lower[order] <= bound[points]])
+        crowded |= np.bincount(close.points, minlength=p) > self.k + CROWD
+        return close.take(np.flatnonzero(~crowded[close.points])), bound, crowded
 
 
 def _nearest(
     matrix: Vectors,
     rows: NDArray[np.int64],
-    hits: Hits,
+    close: Close,
     own: NDArray[np.int64],
     k: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Return the `k` nearest hits of each of `own` points, with squared distances."""
-    away = measured(matrix, rows, hits.points, hits.others)  # (e,)
-    order = np.lexsort((hits.others, away, hits.points))
-    best = order[hits.points[order].searchsorted(own)[:, None] + np.arange(k)]  # (o, k)
-    return hits.others[best], away[best]
+    """Return the `k` nearest of the close pairs of each of `own` points, with squared distances."""
+    away = measured(matrix, rows, close.points, close.others)  # (e,)
+    order = np.lexsort((close.others, away, close.points))
+    best = order[close.points[order].searchsorted(own)[:, None] + np.arange(k)]  # (o, k)
+    return close.others[best], away[best]
 
 
 def measured(

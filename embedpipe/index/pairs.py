@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .distances import ROUNDING, rounding_of, safe_frame
 from .vectors import Vectors, row_blocks
 
-__all__ = ["CROWD", "STRIP", "TILE", "Hits", "Pairs", "TilePair", "tile_pairs"]
+__all__ = ["CROWD", "FAR", "STRIP", "TILE", "Close", "Hits", "Pairs", "TilePair", "tile_pairs"]
 
 TILE = 4096
 """Points per tile."""
@@ -21,6 +21,9 @@ STRIP = 512
 
 MANY = 64
 """A point with over `most` + this number of hits in one strip keeps only the nearest hits."""
+
+FAR = np.finfo(np.float32).max
+"""More than any squared distance in a frame."""
 
 CROWD = 128
 """A point with over `most` (or k) + this number of hits is crowded."""
@@ -62,10 +65,41 @@ class Hits:
         return Hits(self.points[which], self.others[which], self.scores[which])
 
 
-def tile_pairs(p: int, size: int | None = None) -> list[list[TilePair]]:
-    """Return every pair of tiles of `p` points once, in bands that use all tiles equally."""
+@dataclass(frozen=True)
+class Close:
+    """Close pairs: (e,) int32 `points` and `others`, and bounds on their squared distances.
+
+    The bounds `lower` and `upper` are (e,) float32. A pair of a point with itself marks the point
+    as crowded, as in `Hits`.
+    """
+
+    points: NDArray[np.int32]
+    others: NDArray[np.int32]
+    lower: NDArray[np.float32]
+    upper: NDArray[np.float32]
+
+    @classmethod
+    def join(cls, parts: list[Close]) -> Close:
+        """Return the pairs of all parts, in order."""
+        none = cls(*(np.empty(0, np.int32),) * 2, *(np.empty(0, np.float32),) * 2)
+        columns = zip(*(vars(part).values() for part in (none, *parts)), strict=True)
+        return cls(*map(np.concatenate, columns))
+
+    def take(self, which: NDArray[np.intp]) -> Close:
+        """Return some of the pairs."""
+        return Close(*(column[which] for column in vars(self).values()))
+
+
+def tile_pairs(
+    p: int, size: int | None = None, order: NDArray[np.int64] | None = None
+) -> list[list[TilePair]]:
+    """Return every pair of tiles of `p` points once, in bands that use all tiles equally.
+
+    A tile has points that are next to each other in `order`.
+    """
     # The first band pairs each tile with itself.
-    tiles = [np.arange(part.start, part.stop) for part in row_blocks(p, size or TILE)]
+    points = np.arange(p) if order is None else order
+    tiles = [points[part] for part in row_blocks(p, size or TILE)]
     count = len(tiles)
     bands = []
     for step in range(count // 2 + 1):
@@ -120,6 +154,19 @@ class Pairs:
             yield self._hits(scores, some, right, floors[some, None], most)
             if mirror:
                 yield self._hits(scores, some, right, floors[right], most)
+
+    def close(
+        self,
+        left: NDArray[np.int64],
+        right: NDArray[np.int64],
+        bound: NDArray[np.float32],
+        *,
+        mirror: bool,
+        most: int,
+    ) -> Iterator[Close]:
+        """Yield the pairs of `closer` with bounds on their squared distances."""
+        for hits in self.closer(left, right, bound, mirror=mirror, most=most):
+            yield Close(hits.points, hits.others, self.lower(hits), self.upper(hits))
 
     def lower(self, hits: Hits) -> NDArray[np.float32]:
         """Return lower bounds on the squared distances: (e,) float32."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .contraction import WIDTHS, Contraction, contraction_of
 from .distances import ROUNDING, SMALLEST, step_of
-from .nearest import pair_bounds
-from .neighbours import FAR
-from .pairs import Hits, Pairs
+from .pair_bounds import pair_bounds
+from .pairs import FAR, Close, Pairs
 from .vectors import Vectors
 
 __all__ = ["Found", "Screen", "screen_of"]
@@ -38,14 +39,18 @@ class Screen:
         reach: NDArray[np.float32],
         contraction: Contraction | None,
     ) -> None:
-        self.vectors, self.rows = vectors, rows
-        wide = reach.astype(np.float64) + SMALLEST  # the rounding of tiny distances
-        squared = np.square(wide) * (1 + 8 * ROUNDING) + 2 * step_of(vectors)
+        self.vectors, self.rows, self.contraction = vectors, rows, contraction
         if contraction is None:
-            self.pairs, limit = Pairs(vectors, rows), squared
+            self.pairs = Pairs(vectors, rows)
         else:
             self.pairs = Pairs(contraction.short(rows), np.arange(rows.size))
-            limit = contraction.bound(reach)
+        self.limit(reach)
+
+    def limit(self, reach: NDArray[np.float32]) -> None:
+        """Find the pairs within other distances of their first points."""
+        wide = reach.astype(np.float64) + SMALLEST  # the rounding of tiny distances
+        squared = np.square(wide) * (1 + 8 * ROUNDING) + 2 * step_of(self.vectors)
+        limit = squared if self.contraction is None else self.contraction.bound(reach)
         with np.errstate(over="ignore"):
             limit = limit * self.pairs.frame.scale**2 * (1 + 4 * ROUNDING)
         self.bound = np.minimum(limit, FAR).astype(np.float32)
@@ -53,16 +58,22 @@ class Screen:
 
     def within(self, left: NDArray[np.int64], right: NDArray[np.int64], *, mirror: bool) -> Found:
         """Return the pairs of two tiles; with `mirror`, first points are in both tiles."""
-        found = [
-            self._near(hits) for hits in self.pairs.closer(left, right, self.bound, mirror=mirror)
-        ]
-        points, others = zip(*found, strict=True)
-        return np.concatenate(points), np.concatenate(others)
+        found = Close.join(list(self.close(left, right, mirror=mirror)))
+        return found.points, found.others
 
-    def _near(self, hits: Hits) -> Found:
-        lower, _ = pair_bounds(self.vectors, self.rows, hits.points, hits.others)
-        near = lower <= self.squared[hits.points]
-        return hits.points[near], hits.others[near]
+    def close(
+        self, left: NDArray[np.int64], right: NDArray[np.int64], *, mirror: bool
+    ) -> Iterator[Close]:
+        """Yield the pairs of `within` with bounds on their squared distances."""
+        for hits in self.pairs.closer(left, right, self.bound, mirror=mirror):
+            lower, upper = pair_bounds(self.vectors, self.rows, hits.points, hits.others)
+            near = lower <= self.squared[hits.points]
+            lower, upper = lower[near], upper[near]
+            # Rounding to float32 must not move a bound inwards.
+            lower -= 2 * ROUNDING * np.abs(lower)
+            upper *= 1 + 2 * ROUNDING
+            bounds = (each.astype(np.float32) for each in (lower, upper))
+            yield Close(hits.points[near], hits.others[near], *bounds)
 
 
 def screen_of(vectors: Vectors, rows: NDArray[np.int64], reach: NDArray[np.float32]) -> Screen:

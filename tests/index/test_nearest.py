@@ -3,7 +3,8 @@ import pytest
 
 from embedpipe.index import ShardedMatrix
 from embedpipe.index.distances import between
-from embedpipe.index.nearest import nearest_of, pair_bounds
+from embedpipe.index.nearest import nearest_of
+from embedpipe.index.pair_bounds import pair_bounds
 from embedpipe.index.vectors import vectors_of
 
 KINDS = ["gaussian", "grid", "shifted", "far apart", "tiny", "huge", "mixed", "line", "corners"]

@@ -4,9 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from embedpipe.index import neighbours, pairs
-from embedpipe.index.neighbours import nearest_neighbours
+from embedpipe.index import neighbours, pairs, screening
+from embedpipe.index.neighbours import Neighbours, nearest_neighbours
 from embedpipe.index.pairs import TILE, tile_pairs
+from embedpipe.index.vectors import UnitRows
 
 KINDS = ["gaussian", "grid", "shifted", "far apart", "tiny", "huge", "mixed", "line", "corners"]
 
@@ -49,9 +50,9 @@ def test_tiles_strips_and_crowds_change_nothing(kind, crowd, distinct, reference
 def test_memory_is_bounded_where_all_distances_are_equal(monkeypatch):
     matrix = np.eye(700, dtype=np.float32)
     seen = []
-    join = pairs.Hits.join
+    join = pairs.Close.join
     monkeypatch.setattr(
-        pairs.Hits,
+        pairs.Close,
         "join",
         lambda parts: seen.append(sum(p.points.size for p in parts)) or join(parts),
     )
@@ -59,6 +60,42 @@ def test_memory_is_bounded_where_all_distances_are_equal(monkeypatch):
     assert max(seen) <= 2 * 700
     assert found.positions[[0, 1, 5, 699]].tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 2], [0, 1, 2]]
     assert (found.distances == np.float32(2**0.5)).all()
+
+
+@pytest.mark.parametrize("crowd", [0, 3, 128])
+@pytest.mark.parametrize("unit", [False, True])
+@pytest.mark.parametrize("kind", ["gaussian", "shifted", "clusters", "grid", "corners"])
+def test_short_vectors_change_nothing(kind, unit, crowd, distinct, reference, monkeypatch):
+    monkeypatch.setattr(pairs, "TILE", 64)
+    monkeypatch.setattr(pairs, "STRIP", 24)
+    for name, value in (("STRIP", 24), ("LEAF", 20), ("SCREENED", 100), ("CROWD", crowd)):
+        monkeypatch.setattr(neighbours, name, value)
+    monkeypatch.setattr(screening, "WIDTHS", (3,))
+    monkeypatch.setattr(screening, "COLUMN", 1e9)  # short vectors are always used
+    used = []
+    close = screening.Screen.close
+    monkeypatch.setattr(
+        screening.Screen, "close", lambda *args, **rest: used.append(1) or close(*args, **rest)
+    )
+    if kind == "clusters":
+        rng = np.random.default_rng(3)
+        centres = rng.integers(0, 5, size=(9, 40))
+        matrix = (centres[rng.integers(0, 9, 400)] + 0.1 * rng.normal(size=(400, 40))).astype("f4")
+    else:
+        matrix = distinct(kind, 300)
+    rows = np.arange(len(matrix))
+    if unit:
+        matrix = matrix[np.linalg.norm(matrix, axis=1) > 0]
+        matrix = UnitRows(matrix)
+        rows = np.arange(len(matrix))
+        expected = nearest_neighbours(matrix, rows, 7, some=rows)
+    else:
+        expected = Neighbours(*reference(matrix, 7))
+    assert not used
+    found = nearest_neighbours(matrix, rows, 7)
+    assert used
+    np.testing.assert_array_equal(found.positions, expected.positions)
+    np.testing.assert_array_equal(found.distances, expected.distances)
 
 
 def test_few_are_left_to_float64(distinct, monkeypatch):
