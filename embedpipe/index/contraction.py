@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,10 @@ class Contraction:
     centre: NDArray[np.float64]  # (d,)
     directions: NDArray[np.float64]  # (d, m), orthonormal
     error: float
+
+    def narrowed(self, m: int) -> Contraction:
+        """Return the contraction to the first `m` directions."""
+        return replace(self, directions=np.ascontiguousarray(self.directions[:, :m]))
 
     def short(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the short vectors of rows: (b, m + 1) float32."""

@@ -81,12 +81,12 @@ def screen_of(vectors: Vectors, rows: NDArray[np.int64], reach: NDArray[np.float
     d = vectors.shape[1]
     sample = np.linspace(0, rows.size - 1, min(SAMPLED, rows.size)).astype(np.int64)
     best, cheapest = None, float(COLUMN * d)
-    for width in WIDTHS:
-        if COLUMN * width > cheapest:
+    widths = [width for width in WIDTHS if width < d]
+    widest = contraction_of(vectors, rows, widths[-1]) if widths else None
+    for width in widths:
+        if widest is None or COLUMN * width > cheapest:
             break
-        contraction = contraction_of(vectors, rows, width)
-        if contraction is None:
-            break
+        contraction = widest.narrowed(width)
         share = _remaining(contraction, rows, reach, sample)
         cost = COLUMN * width + share * (PAIR + DIMENSION * d)
         if cost < cheapest:
