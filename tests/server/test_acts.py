@@ -337,7 +337,9 @@ def test_classes_are_changed_in_their_dialog(lab: Lab, tab_on: Callable[..., Tab
     act(tab, "Undo")
     message(tab, "Undone: deleted class hat")
     assert states(lab, [0, 1, 2, 3, 4]) == ["label", "label", "label", "accept", "accept"]
-    tab.press("Shift+C", "ArrowDown", "r")
+    tab.press("Shift+C")
+    tab.wait("() => document.querySelectorAll('#class-menu li').length === 2")
+    tab.press("ArrowDown", "r")
     wait_for_dialog(tab, "class-dialog")
     tab.page.keyboard.type("beanie")
     tab.press("Enter")
