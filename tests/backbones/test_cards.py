@@ -17,7 +17,7 @@ TABLE = re.compile(r"(?<=test_cards.py -->\n)(.*)(?=<!-- end of the cards -->)",
 def table() -> str:
     """Return the cards as a table."""
     columns = ["name", "network and training data", "licence", "MB", "numbers", "pixels", "pooling"]
-    columns += ["text"]
+    columns += ["text", "images/s"]
     lines = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
     for card in CARDS.values():
         pooling = "its own" if card.pooling == "model" else f"`{card.pooling}`"
@@ -25,6 +25,7 @@ def table() -> str:
             f"`{card.name}`", f"{card.title}: `{card.source}`", card.licence,
             f"{card.megabytes:,}", f"{card.dim:,}", str(card.image_size), pooling,
             "yes" if card.text else "",
+            "" if card.speeds is None else ", ".join(f"{speed:g}" for speed in card.speeds),
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n" + "\n".join(lines) + "\n\n"

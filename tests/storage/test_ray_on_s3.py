@@ -115,6 +115,7 @@ ep.embed(
 """
 
 
+@pytest.mark.slow
 def test_a_killed_driver_continues(
     cluster: Any, bucket: str, local: Embeddings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
