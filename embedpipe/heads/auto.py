@@ -34,7 +34,8 @@ class AutoHead(LogisticHead):
     With a `ZeroShotPrior`, zero-shot logits are added to the logits of the logistic regression. Of
     several weights and 0, the weight has the least held-out log-loss plus a penalty. The penalty is
     that of a log-normal prior around 1. The weight is 0 if the names alone predict the labels no
-    better than chance, and they decide if no label can be held out. With weight 0, the head is the same as without the prior.
+    better than chance, and they decide if no label can be held out. With weight 0, the head is the
+    same as without the prior.
 
     Parameters
     ----------
