@@ -71,14 +71,15 @@ def nearest_neighbours(
     """Return the `k` nearest other rows of each row, or only of the rows `some`."""
     # Distances are those of `between`, and ties go to the lowest position, for any number of
     # threads. Products of float32 tiles estimate each distance once, with a proven bound on the
-    # error. With many points, products of short vectors exclude most pairs before; see `_screened`.
-    # A point keeps all rivals that may be among its k nearest. At the end, the distances to the
-    # rivals are computed in float64. A point with too many rivals (extreme scales or many equal
-    # distances) is compared with all others in float64. Time: p²·m floating-point operations for p
-    # points with short vectors of m numbers, or their own numbers if these exclude too few pairs.
-    # Peak memory: about 100·k bytes per point, 4·m bytes per short vector, and two tiles of 4096
-    # vectors and 16 MB per thread. Workers compare their own rows with all rows, so each pair is
-    # multiplied twice.
+    # error. A point keeps all rivals that may be among its k nearest. At the end, the distances to
+    # the rivals are computed in float64. A point with too many rivals (extreme scales or many equal
+    # distances) is compared with all others in float64. With many points, a tile has points that
+    # are near each other. The first band compares each tile with itself, which gives good bounds;
+    # then products of short vectors exclude most pairs of other tiles. Time: p²·m floating-point
+    # operations for p points with short vectors of m numbers, or p²·d if these exclude too few
+    # pairs. Peak memory: about 100·k bytes per point, 4·m bytes per short vector, and two tiles of
+    # 4096 vectors and 16 MB per thread. Workers compare their own rows with all rows, so each pair
+    # is multiplied twice.
     if some is None and rows.size and workers_of(matrix) is not None:
         return _joined(on_parts(matrix, rows, _of_part, rows, k))
     p = rows.size
@@ -88,17 +89,14 @@ def nearest_neighbours(
     squared = np.zeros((own.size, k))
     if positions.size:
         rivals = _Rivals(Pairs(matrix, rows), k)
-        screen = None
-        if some is not None:
-            bands = _bands_of(some, p)
-        elif p < SCREENED or rivals.pairs.frame.scale != 1:
-            bands = tile_pairs(p)
-        else:
+        order, screen = None, None
+        if some is None and p >= SCREENED and rivals.pairs.frame.scale == 1:
             order = _by_leaf(Projection.of(matrix, rows).project(matrix, rows))
-            screen = _screened(rivals, matrix, order)
-            bands = tile_pairs(p, order=order)
+        bands = tile_pairs(p, order=order) if some is None else _bands_of(some, p)
         done, total = 0, sum(map(len, bands))
-        for band in bands:
+        for number, band in enumerate(bands):
+            if order is not None and number == 1:  # each point has neighbours in its own tile
+                screen = _screen_of(rivals, matrix)
             rivals.compare(band, screen, mirror=some is None)
             done += len(band)
             if progress:
@@ -136,7 +134,7 @@ def _bands_of(some: NDArray[np.int64], p: int) -> list[list[TilePair]]:
 
 
 def _by_leaf(coordinates: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return the (p,) points in an order in which points of a leaf follow each other.
+    """Return the (p,) points in an order in which near points follow each other.
 
     All points are divided at the median of the first coordinate, the halves at their medians of the
     second one, and so on.
@@ -153,14 +151,8 @@ def _by_leaf(coordinates: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.concatenate(groups)
 
 
-def _screened(rivals: _Rivals, matrix: Vectors, order: NDArray[np.int64]) -> Screen | None:
-    """Bound the distance to the k-th neighbour of each point by the points of its leaf.
-
-    Return the screen for these bounds; None if short vectors exclude too few pairs.
-    """
-    leaves = [order[part] for part in row_blocks(order.size, LEAF)]
-    rivals.compare([(leaf, leaf) for leaf in leaves], None, mirror=False)
-    rivals.close = Close.join([])  # the same pairs are found again
+def _screen_of(rivals: _Rivals, matrix: Vectors) -> Screen | None:
+    """Return the screen for the bounds so far; None if short vectors exclude too few pairs."""
     screen = screen_of(matrix, rivals.pairs.rows, rivals.reach())
     return None if screen.contraction is None else screen
 
