@@ -30,7 +30,7 @@ SPREAD = 0.8
 """Standard deviation of a normal prior on the logarithm of the weight, around the weight 1."""
 
 MAX_PENALTY = 2.5
-"""Maximum penalty of a weight by this prior, in nats; also the penalty of the weight 0."""
+"""Maximum penalty of a weight by this prior, in nats; with labels, also that of the weight 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +176,11 @@ def _learned(logits: LabelLogits, labelled: Labelled) -> HeldOutLogits:
 
 def _weight_alone(zero_shot: Float64, codes: NDArray[np.integer[Any]], counts: Float64) -> float:
     """Return the best weight of the (n, U) zero-shot logits if they alone predict the labels."""
-    return _best_weight(lambda weight: float(counts @ log_losses(weight * zero_shot, codes)))
+
+    def loss(weight: float) -> float:
+        return float(counts @ log_losses(weight * zero_shot, codes))
+
+    return _best_weight(loss, penalty_of_zero=0.0)  # names that are as good as chance are rejected
 
 
 def _weight_with_labels(learned: HeldOutLogits, zero_shot: Float64) -> float:
@@ -191,17 +195,16 @@ def _weight_with_labels(learned: HeldOutLogits, zero_shot: Float64) -> float:
     return _best_weight(loss)
 
 
-def _best_weight(loss: Callable[[float], float]) -> float:
+def _best_weight(loss: Callable[[float], float], penalty_of_zero: float = MAX_PENALTY) -> float:
     """Return the weight of the zero-shot logits with the least penalised log-loss, or 0."""
+    penalties = {0.0: penalty_of_zero, **{weight: _penalty(weight) for weight in WEIGHTS}}
     # Rounded, so that the choice does not depend on the last bits of a sum.
-    scores = {weight: round(loss(weight) + _penalty(weight), 4) for weight in (0.0, *WEIGHTS)}
+    scores = {weight: round(loss(weight) + more, 4) for weight, more in penalties.items()}
     return min(scores, key=lambda weight: (scores[weight], weight))
 
 
 def _penalty(weight: float) -> float:
     """Return the negative logarithm of the prior of a weight, relative to the weight 1."""
-    if not weight:
-        return MAX_PENALTY
     return min(MAX_PENALTY, float(np.log(weight) / SPREAD) ** 2 / 2.0)
 
 

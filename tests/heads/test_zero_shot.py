@@ -63,11 +63,11 @@ def test_names_that_mislead(n, pool):
 
 
 @pytest.mark.parametrize("pool", [True, False])
-@pytest.mark.parametrize("n", [4, 8])
-def test_few_labels_limit_the_harm_of_names_that_mislead(n, pool):
+@pytest.mark.parametrize("n", [4, 8, 10])
+def test_few_labels_reject_names_that_mislead(n, pool):
     alone, names, both = accuracies(PERMUTED, pool=pool, n=n, seeds=10)
     assert names < 0.1
-    assert both >= alone - 0.09
+    assert both >= alone - 0.005
 
 
 def test_zero_shot_predictions_are_those_of_the_cosines(tmp_path):
