@@ -17,10 +17,12 @@ def check_strategies(
     strategies: Sequence[Strategy], target: str | None, options: EmbedOptions
 ) -> None:
     """Refuse a strategy that does not use the target, or whose texts cannot be encoded."""
+    from ..active.words import texts_of
+
     if target is not None:
         for each in strategies:
             each.check_target()
-    check_texts([text for each in strategies for text in each.texts], options)
+    check_texts(texts_of(*strategies), options)
 
 
 def check_texts(texts: Sequence[str], options: EmbedOptions) -> None:

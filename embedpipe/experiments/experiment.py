@@ -341,7 +341,7 @@ class Experiment(ExperimentOptions, Study[Results]):
     def _texts(self, entry: _Entry) -> Mapping[str, ArrayLike]:
         """Return the vectors of the texts of the strategies of an entry."""
         texts = texts_of(entry.options.built_initial, entry.options.built_strategy)
-        return entry.source.texts(texts, entry.options.seed, self._workspace) if texts else {}
+        return entry.source.texts(texts, entry.options.seed, self._workspace)
 
     def _run_with_beginning(self, entry: _Entry) -> str | None:
         """Return the id of a started run with the same first round; None if there is none."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .._threads import map_blocks
 from .distances import ROUNDING, between, rounding_of
 from .pairs import CROWD, FAR, STRIP, TILE, Close, Pairs, TilePair, tile_pairs
-from .screening import Screen, screen_of
+from .screening import Screen, best_contraction
 from .sketch import Projection
 from .vectors import Vectors, on_parts, row_blocks, take_wide, workers_of
 
@@ -153,8 +153,9 @@ def _by_leaf(coordinates: NDArray[np.float32]) -> NDArray[np.int64]:
 
 def _screen_of(rivals: _Rivals, matrix: Vectors) -> Screen | None:
     """Return the screen for the bounds so far; None if short vectors exclude too few pairs."""
-    screen = screen_of(matrix, rivals.pairs.rows, rivals.reach())
-    return None if screen.contraction is None else screen
+    rows, reach = rivals.pairs.rows, rivals.reach()
+    contraction = best_contraction(matrix, rows, reach)
+    return None if contraction is None else Screen(matrix, rows, reach, contraction)
 
 
 class _Rivals:

@@ -13,7 +13,7 @@ from .pair_bounds import pair_bounds
 from .pairs import FAR, Close, Pairs
 from .vectors import Vectors
 
-__all__ = ["Found", "Screen", "screen_of"]
+__all__ = ["Found", "Screen", "best_contraction", "screen_of"]
 
 SAMPLED = 128
 """Vectors from which the share of the remaining pairs is estimated."""
@@ -78,6 +78,13 @@ class Screen:
 
 def screen_of(vectors: Vectors, rows: NDArray[np.int64], reach: NDArray[np.float32]) -> Screen:
     """Return the screen with the number of dimensions that saves the most work."""
+    return Screen(vectors, rows, reach, best_contraction(vectors, rows, reach))
+
+
+def best_contraction(
+    vectors: Vectors, rows: NDArray[np.int64], reach: NDArray[np.float32]
+) -> Contraction | None:
+    """Return the contraction that saves the most work; None if none saves any."""
     d = vectors.shape[1]
     sample = np.linspace(0, rows.size - 1, min(SAMPLED, rows.size)).astype(np.int64)
     best, cheapest = None, float(COLUMN * d)
@@ -91,7 +98,7 @@ def screen_of(vectors: Vectors, rows: NDArray[np.int64], reach: NDArray[np.float
         cost = COLUMN * width + share * (PAIR + DIMENSION * d)
         if cost < cheapest:
             best, cheapest = contraction, cost
-    return Screen(vectors, rows, reach, best)
+    return best
 
 
 def _remaining(
