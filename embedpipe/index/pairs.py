@@ -47,11 +47,6 @@ class Hits:
     scores: NDArray[np.float32]
 
     @classmethod
-    def none(cls) -> Hits:
-        """Return no pairs."""
-        return cls(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
-
-    @classmethod
     def join(cls, parts: list[Hits]) -> Hits:
         """Return the pairs of all parts, in order."""
         return cls(
@@ -59,10 +54,6 @@ class Hits:
             np.concatenate([part.others for part in parts]),
             np.concatenate([part.scores for part in parts]),
         )
-
-    def take(self, which: NDArray[np.intp]) -> Hits:
-        """Return some of the pairs."""
-        return Hits(self.points[which], self.others[which], self.scores[which])
 
 
 @dataclass(frozen=True)
