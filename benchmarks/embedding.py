@@ -32,7 +32,7 @@ import numpy as np
 import embedpipe as ep
 from embedpipe._threads import available_cpus
 from embedpipe.backbones import Preprocess, decode_image, resolve_precision
-from embedpipe.embedding.filling import BATCH_SIZE
+from embedpipe.embedding.filling import batch_size_of
 
 from common import ARCHIVE, Memory, find_archive, timed  # isort: skip
 
@@ -98,17 +98,18 @@ def ours(folder: Path, workspace: str, precision: str) -> tuple[ep.Embeddings, f
 def bare_model(count: int, precision: str) -> float:
     """Return the seconds to encode decoded images by the same encoder on all threads."""
     backbone = ep.get_backbone()
+    size = batch_size_of(backbone.preprocess, "auto")
     encoder: Any = backbone.open(
-        precision=resolve_precision(precision), runtime="auto", batch_size=BATCH_SIZE
+        precision=resolve_precision(precision), runtime="auto", batch_size=size
     )
     rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (BATCH_SIZE, *backbone.preprocess.size, 3), np.uint8)
-    batches = [pixels] * -(-count // BATCH_SIZE)
+    pixels = rng.integers(0, 256, (size, *backbone.preprocess.size, 3), np.uint8)
+    batches = [pixels] * -(-count // size)
     with ThreadPoolExecutor(encoder.streams) as pool:
         list(pool.map(encoder.encode, batches[: 2 * encoder.streams]))  # the first calls allocate
         started = time.perf_counter()
         list(pool.map(encoder.encode, batches))
-    return (time.perf_counter() - started) * count / (len(batches) * BATCH_SIZE)
+    return (time.perf_counter() - started) * count / (len(batches) * size)
 
 
 def speed(arguments: argparse.Namespace, temporary: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -31,6 +31,12 @@ VIEWS = {"none": 1, "flip": 2, "crops5": 5}
 
 LARGEST = 50_000_000
 """Maximum pixels of a resized image before it is cropped (150 MB of memory)."""
+
+Box: TypeAlias = tuple[int, int, int, int]
+"""Left, top, right and bottom, in pixels."""
+
+_REACH = {"bilinear": 1, "bicubic": 2, "lanczos": 3}
+"""Pixels on each side of a point that an interpolation reads."""
 
 
 @dataclass(frozen=True)
@@ -176,24 +182,23 @@ def _prepared(picture: Picture, preprocesses: Sequence[Preprocess]) -> list[Deco
 
 def _views(image: Image.Image, preprocess: Preprocess) -> np.ndarray:
     """Return the pixels of the views of an image, of shape `Preprocess.shape`."""
-    resized = _resized(image, preprocess)
+    new_size = _new_size(image, preprocess)
     height, width = preprocess.size
-    below, beside = resized.size[1] - height, resized.size[0] - width
-    centre = round(below / 2), round(beside / 2)
-    corners = [(0, 0), (0, beside), (below, 0), (below, beside)]
-    places = [*corners, centre] if preprocess.views == "crops5" else [centre]  # top, left
-    crops = [
-        np.asarray(resized.crop((left, top, left + width, top + height)), dtype=np.uint8)
-        for top, left in places
-    ]
-    if preprocess.views == "flip":
-        crops.append(crops[0][:, ::-1])
-    return crops[0] if preprocess.views == "none" else np.stack(crops)
+    below, beside = new_size[1] - height, new_size[0] - width
+    centre = round(beside / 2), round(below / 2)
+    if preprocess.views == "crops5":
+        resized = _resized(image, new_size, preprocess)
+        places = [(0, 0), (beside, 0), (0, below), (beside, below), centre]  # left, top
+        crops = [resized.crop((x, y, x + width, y + height)) for x, y in places]
+        return np.stack([np.asarray(each, dtype=np.uint8) for each in crops])
+    left, top = centre
+    crop = (left, top, left + width, top + height)
+    pixels = np.asarray(_resized_crop(image, new_size, crop, preprocess), dtype=np.uint8)
+    return pixels if preprocess.views == "none" else np.stack([pixels, pixels[:, ::-1]])
 
 
-def _resized(image: Image.Image, preprocess: Preprocess) -> Image.Image:
-    from PIL import Image
-
+def _new_size(image: Image.Image, preprocess: Preprocess) -> tuple[int, int]:
+    """Return the width and height of the resized image."""
     width, height = image.size
     if isinstance(preprocess.resize, int):
         short = preprocess.resize
@@ -207,7 +212,58 @@ def _resized(image: Image.Image, preprocess: Preprocess) -> Image.Image:
         raise DecodeError(
             f"it has {width:,} x {height:,} pixels, too narrow for resizing. Crop the image"
         )
-    if (width, height) == (new_width, new_height):
-        return image
-    method = Image.Resampling[preprocess.interpolation.upper()]
-    return image.resize((new_width, new_height), method)
+    return new_width, new_height
+
+
+def _resized(image: Image.Image, new_size: tuple[int, int], preprocess: Preprocess) -> Image.Image:
+    return image if image.size == new_size else image.resize(new_size, _method(preprocess))
+
+
+def _method(preprocess: Preprocess) -> Image.Resampling:
+    from PIL import Image
+
+    return Image.Resampling[preprocess.interpolation.upper()]
+
+
+def _resized_crop(
+    image: Image.Image, new_size: tuple[int, int], crop: Box, preprocess: Preprocess
+) -> Image.Image:
+    """Return a crop of the resized image, equal to the bit, and compute less than the whole.
+
+    Pillow resizes along x, then along y. Version 13 changes the order for images more than twice as
+    high as wide, and if the height shrinks more than the width. It holds the edges of a box in
+    single precision: only along an axis with exact edges can a box leave out pixels of the result.
+    """
+    (width, height), (new_width, new_height) = image.size, new_size
+    left, top, right, bottom = crop
+    exact_x = _is_exact(width, new_width, left, right)
+    exact_y = _is_exact(height, new_height, top, bottom)
+    reach = _REACH.get(preprocess.interpolation)
+    x_first = isinstance(preprocess.resize, int) and height <= 2 * width
+    if not x_first or reach is None or not (exact_x or exact_y):
+        return _resized(image, new_size, preprocess).crop(crop)
+    method = _method(preprocess)
+    size = right - left, bottom - top
+    x0, x1 = left * width / new_width, right * width / new_width
+    y0, y1 = top * height / new_height, bottom * height / new_height
+    if not exact_x:
+        columns = _resized(image, (new_width, height), preprocess).crop((left, 0, right, height))
+        return columns.resize(size, method, (0, y0, size[0], y1))
+    margin = reach * max(height / new_height, 1) + 1
+    first, last = max(0, int(y0 - margin)), min(height, int(y1 + margin) + 1)
+    if last - first > 0.75 * height:  # copying the rows takes longer than resizing all
+        first, last = 0, height
+    rows = image.crop((0, first, width, last)) if last - first < height else image
+    columns = rows.resize((size[0], last - first), method, (x0, 0, x1, last - first))
+    if exact_y:
+        return columns.resize(size, method, (0, y0 - first, size[0], y1 - first))
+    columns = columns.crop((0, -first, size[0], height - first))  # the other rows are not used
+    return columns.resize((size[0], new_height), method).crop((0, top, size[0], bottom))
+
+
+def _is_exact(old: int, new: int, start: int, stop: int) -> bool:
+    """Return whether Pillow holds the edges of the pixels start to stop of an axis exactly."""
+    if (start, stop) == (0, new):
+        return True
+    fits = 0 <= start < stop <= new and old < 65536
+    return fits and old * 256 % new == 0  # at most 24 bits

@@ -21,7 +21,7 @@ from .._pixels import (
     content_id_of,
     is_same_by_older_rule,
 )
-from .._threads import available_cpus
+from .._threads import available_cpus, second_level_cache
 from .._versions import versions
 from .._workspace import Workspace
 from ..backbones import Decoded, DecodeError, Preprocess, decode_each, decode_image
@@ -37,6 +37,7 @@ from .scan import Progress
 __all__ = [
     "FillResult",
     "Filler",
+    "batch_size_of",
     "canary_images",
     "copy_older_vectors",
     "older_stores",
@@ -45,6 +46,9 @@ __all__ = [
 
 BATCH_SIZE, GPU_BATCH_SIZE = 16, 128
 """Maximum images of a batch on a CPU, where each thread encodes its own batch, and on a GPU."""
+
+SMALL_CACHE, SMALL_CACHE_BATCH_SIZE = 2 << 20, 8
+"""Images of a batch on processors whose second-level cache has fewer than these bytes."""
 
 BATCH_PIXELS = BATCH_SIZE * 224 * 224
 """Maximum pixels of a batch on a CPU; bounds the memory of each thread."""
@@ -302,7 +306,7 @@ class _BatchEncoder:
 
     def __init__(self, encoding: Encoding, threads: int) -> None:
         self.store, self.preprocess = encoding.store, encoding.part.preprocess
-        self.batch_size = _batch_size(self.preprocess, encoding.runtime)
+        self.batch_size = batch_size_of(self.preprocess, encoding.runtime)
         self._encoder = encoding.open(self.batch_size)
         self.provenance = self._encoder.provenance | versions()
         self.streams = min(threads, getattr(self._encoder, "streams", 1))
@@ -327,12 +331,13 @@ class _BatchEncoder:
         return self._encoder.encode(np.stack(images))
 
 
-def _batch_size(preprocess: Preprocess, runtime: str) -> int:
+def batch_size_of(preprocess: Preprocess, runtime: str) -> int:
     """Return the maximum number of images of a batch."""
     if uses_cuda(runtime):
         return GPU_BATCH_SIZE
     height, width = preprocess.size
-    return max(1, min(BATCH_SIZE, BATCH_PIXELS // (height * width)))
+    cached = SMALL_CACHE_BATCH_SIZE if second_level_cache() < SMALL_CACHE else BATCH_SIZE
+    return max(1, min(BATCH_SIZE, cached, BATCH_PIXELS // (height * width)))
 
 
 def _group_size(batch_sizes: Sequence[int]) -> int:

@@ -149,3 +149,28 @@ def test_pixels_equal_those_of_timm(
     expected = create_transform(**config, is_training=False)(image).permute(1, 2, 0).numpy()
     pixels, _, _ = decode(encoded(image, "PNG"), Preprocess.from_timm(config))
     assert np.abs((pixels / 255 - 0.5) / 0.5 - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos", "nearest"])
+@pytest.mark.parametrize(
+    ("size", "resize"),
+    [((224, 224), 256), ((240, 224), 256), ((224, 224), 224), ((24, 24), (30, 40)), ((48, 40), 32)],
+)
+def test_the_crop_equals_that_of_the_whole_resized_image(
+    interpolation: str, size: tuple[int, int], resize: int | tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(0)
+    preprocess = Preprocess(size, resize, interpolation, HALF, HALF)
+    shapes = [(400, 533), (533, 400), (400, 400), (300, 601), (300, 599), (700, 131), (32, 32)]
+    shapes += [(224, 224), (256, 301), (301, 256), *rng.integers(20, 900, (12, 2)).tolist()]
+    for width, height in shapes:
+        image = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
+        if isinstance(resize, tuple):
+            new = resize[::-1]
+        else:
+            new = tuple(int(resize * side / min(width, height)) for side in (width, height))
+        method = Image.Resampling[interpolation.upper()]
+        left, top = round((new[0] - size[1]) / 2), round((new[1] - size[0]) / 2)
+        whole = image.resize(new, method).crop((left, top, left + size[1], top + size[0]))
+        pixels, _, _ = decode(encoded(image, "PPM"), preprocess)
+        np.testing.assert_array_equal(pixels, np.asarray(whole), err_msg=f"{width} x {height}")
