@@ -106,9 +106,14 @@ def test_the_bottleneck_is_the_stage_with_the_most_work_for_its_threads() -> Non
     assert (both.images, both.seconds, both.busy["read"]) == (200, 20.0, 3.0)
 
 
-def test_large_inputs_have_smaller_batches() -> None:
+@pytest.mark.parametrize(("cache", "sizes"), [(1 << 20, [8, 8, 4]), (2 << 20, [16, 16, 4])])
+def test_large_inputs_and_small_caches_have_smaller_batches(
+    monkeypatch: pytest.MonkeyPatch, cache: int, sizes: list[int]
+) -> None:
+    monkeypatch.setattr(filling, "second_level_cache", lambda: cache)
+
     def size(side: int) -> int:
         preprocess = Preprocess((side, side), side, "bicubic", (0, 0, 0), (1, 1, 1))
-        return filling._batch_size(preprocess, "openvino")
+        return filling.batch_size_of(preprocess, "openvino")
 
-    assert [size(side) for side in (32, 224, 448, 600, 2000)] == [16, 16, 4, 2, 1]
+    assert [size(side) for side in (32, 224, 448, 600, 2000)] == [*sizes, 2, 1]
