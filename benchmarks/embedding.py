@@ -7,8 +7,8 @@ with two workers and batches of 64. Both programs read the same images from disk
 vectors. The time to load and compile the model is excluded. The programs run in turn. The ratio
 compares their median times.
 
-Two more parts measure the decoding of photos of 12 megapixels, and small images in a folder and in
-a zip archive.
+Three more parts measure `embed` and the model alone with a large network of random weights, the
+decoding of photos of 12 megapixels, and small images in a folder and in a zip archive.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ import numpy as np
 
 import embedpipe as ep
 from embedpipe._threads import available_cpus
-from embedpipe.backbones import Preprocess, decode_image, resolve_precision
+from embedpipe.backbones import Backbone, Preprocess, decode_image, resolve_precision
+from embedpipe.backbones.timm_models import TimmBackbone
 from embedpipe.embedding.filling import batch_size_of
 
 from common import ARCHIVE, Memory, find_archive, timed  # isort: skip
@@ -86,18 +87,20 @@ def plain_script(folder: Path) -> tuple[float, np.ndarray]:
     return time.perf_counter() - started, vectors
 
 
-def ours(folder: Path, workspace: str, precision: str) -> tuple[ep.Embeddings, float]:
+def ours(
+    folder: Path, workspace: str, precision: str, backbone: Backbone
+) -> tuple[ep.Embeddings, float]:
     """Embed a folder by `embed`; return the embeddings and the seconds of decoding and encoding."""
-    embeddings = ep.embed(ep.load_dataset(str(folder)), workspace=workspace, precision=precision)
+    photos = ep.load_dataset(str(folder))
+    embeddings = ep.embed(photos, backbone=backbone, workspace=workspace, precision=precision)
     report = embeddings.report
     assert report.embedded == len(list(folder.iterdir()))
     assert report.images_per_second is not None
     return embeddings, report.embedded / report.images_per_second
 
 
-def bare_model(count: int, precision: str) -> float:
+def bare_model(count: int, precision: str, backbone: Backbone) -> float:
     """Return the seconds to encode decoded images by the same encoder on all threads."""
-    backbone = ep.get_backbone()
     size = batch_size_of(backbone.preprocess, "auto")
     encoder: Any = backbone.open(
         precision=resolve_precision(precision), runtime="auto", batch_size=size
@@ -120,14 +123,16 @@ def speed(arguments: argparse.Namespace, temporary: Path) -> bool:
     count = len(list(folder.iterdir()))
     print(f"{count} images from {origin}, {os.cpu_count()} cores")
     precisions = ("fp32", "auto")
+    backbone = ep.get_backbone()
     seconds: dict[str, list[float]] = {"plain": []}
     for turn in range(arguments.repeats):
         taken, expected = plain_script(folder)
         seconds["plain"].append(taken)
         for precision in precisions:
-            bare = bare_model(count, precision)
+            bare = bare_model(count, precision, backbone)
             seconds.setdefault(f"bare model, {precision}", []).append(bare)
-            embeddings, taken = ours(folder, f"{temporary}/{turn}-{precision}", precision)
+            workspace = f"{temporary}/{turn}-{precision}"
+            embeddings, taken = ours(folder, workspace, precision, backbone)
             seconds.setdefault(f"embed, {precision}", []).append(taken)
             vectors = np.asarray(embeddings)
             products = (vectors * expected).sum(1)
@@ -146,6 +151,33 @@ def speed(arguments: argparse.Namespace, temporary: Path) -> bool:
     reached = medians["plain"] / medians["embed, auto"]
     print(f"embed is {reached:.1f} times as fast as the plain script (target: {TARGET:g})")
     return reached >= TARGET
+
+
+class Untrained(TimmBackbone):
+    """A timm network with random weights."""
+
+    def _build(self) -> Any:
+        return self._create(pretrained=False)
+
+
+def large_network(arguments: argparse.Namespace, temporary: Path) -> None:
+    """Compare `embed` with the model alone for a network that takes most of the time."""
+    folder = temporary / "photos-of-the-large-network"
+    folder.mkdir()
+    images_of(arguments.source, arguments.images, folder)
+    count = len(list(folder.iterdir()))
+    backbone = Untrained(arguments.network)
+    print(f"{arguments.network} with random weights:")
+    for precision in ("fp32", "auto"):
+        bare, taken = [], []
+        for turn in range(arguments.repeats):
+            bare.append(bare_model(count, precision, backbone))
+            workspace = f"{temporary}/large-{turn}-{precision}"
+            taken.append(ours(folder, workspace, precision, backbone)[1])
+        alone, embed = (count / statistics.median(each) for each in (bare, taken))
+        print(
+            f"  {precision}: {alone:.1f} images/s alone, {embed:.1f} by embed: {embed / alone:.0%}"
+        )
 
 
 def large_photos(temporary: Path) -> None:
@@ -214,7 +246,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--small-images", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--only", choices=["speed", "large", "archives"])
+    parser.add_argument("--network", default="resnet50", help="of the part `network`")
+    parser.add_argument("--only", choices=["speed", "network", "large", "archives"])
     arguments = parser.parse_args()
     fast_enough = True
     with tempfile.TemporaryDirectory() as name:
@@ -223,6 +256,8 @@ def main() -> None:
             large_photos(temporary)
         if arguments.only in (None, "archives"):
             archives(temporary, arguments.small_images)
+        if arguments.only in (None, "network"):
+            large_network(arguments, temporary)
         if arguments.only in (None, "speed"):
             fast_enough = speed(arguments, temporary)
     sys.exit(not fast_enough)

@@ -33,7 +33,10 @@ def tower(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
         image = Image.fromarray(pixels).resize((90, 80), Image.Resampling.BICUBIC)
         image.save(folder / "photos" / f"{number:02d}.png")
     name = save_open_clip(folder / "model", request.param)
-    embeddings = ep.embed(str(folder / "photos"), backbone=name, workspace=folder / "workspace")
+    workspace = folder / "workspace"
+    embeddings = ep.embed(
+        str(folder / "photos"), backbone=name, workspace=workspace, precision="fp32"
+    )
     place = name.removeprefix("openclip:")
     model, transform = open_clip.create_model_from_pretrained(place)
     model.eval()

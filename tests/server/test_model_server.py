@@ -158,15 +158,17 @@ def test_a_large_body_is_refused_announced_or_not(model_file: Path) -> None:
     with served(ep.load_model(model_file), limits=Limits(body=1000)) as service:
         refused = service.predict(b"x", content_length="1001")
         assert refused.error() == (413, "the body has more than 1,000 bytes.")
-        assert service.predict(b"x", content_length="-1").status in (400, 413)
         chunks = b"".join(b"200\r\n" + b"x" * 512 + b"\r\n" for _ in range(4)) + b"0\r\n\r\n"
-        head = {"content-type": "image/jpeg", "transfer-encoding": "chunked"}
-        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
-            lines = [f"{name}: {value}" for name, value in head.items()]
-            connection.sendall("\r\n".join(
-                ["POST /predict HTTP/1.1", f"host: 127.0.0.1:{service.port}", *lines, "", ""]
-            ).encode() + chunks)  # fmt: skip
-            assert connection.makefile("rb").readline().split()[1] == b"413"
+        for name, value, body, statuses in (
+            ("transfer-encoding", "chunked", chunks, [b"413"]),
+            ("content-length", "-1", b"x", [b"400", b"413"]),
+        ):
+            head = f"POST /predict HTTP/1.1\r\nhost: 127.0.0.1:{service.port}\r\n"
+            head += f"content-type: image/jpeg\r\n{name}: {value}\r\n\r\n"
+            # Only the first line is read: the server may close before it has read the body.
+            with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+                connection.sendall(head.encode() + body)
+                assert connection.makefile("rb").readline().split()[1] in statuses
         assert service.raw("GET", "/health", {}).status == 200
 
 
