@@ -77,7 +77,7 @@ class Cluster:
 
     machines: int
     cores: int = 8
-    image_seconds: float = 2 / 204
+    image_seconds: float = 2 / 228
     image_bytes: float = 28e3
     read_bytes: float = 2.5e9 / 8
     requests: float = 5_500

@@ -367,6 +367,7 @@ for mode, head in heads.items():
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_the_same_in_every_mode(tmp_path: Path) -> None:
     def run(workspace: Path, left: int) -> tuple[int, str]:
         line = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(workspace), str(left)]

@@ -55,6 +55,7 @@ def test_import_and_use(
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_command_takes_vectors(
     call: Callable[..., Outcome], photos: Callable[..., Path], labels: Path, tmp_path: Path
 ) -> None:

@@ -26,8 +26,10 @@ REGISTRIES: list[Any] = [
 ]
 """Registries to which an example may add; the additions are removed after each page."""
 
+SLOW_PAGES = ("make-figures-for-a-paper", "use-several-backbones")
+
 PAGES_THAT_RUN = [
-    page
+    pytest.param(page, marks=pytest.mark.slow) if page.stem in SLOW_PAGES else page
     for page in PAGES
     if page.parent.name != "benchmarks" and (blocks(page, "python") or blocks(page, "bash"))
 ]

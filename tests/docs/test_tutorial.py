@@ -32,6 +32,7 @@ def figures(notebook: dict[str, Any]) -> list[Any]:
     return [output["data"][FIGURE] for output in found if FIGURE in output.get("data", {})]
 
 
+@pytest.mark.slow
 def test_the_tutorial_runs_and_gives_the_outputs_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     monkeypatch.delenv("EMBEDPIPE_WORKSPACE", raising=False)

@@ -65,6 +65,7 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
+@pytest.mark.slow
 def test_clear_images_and_features(tree: Path, tmp_path: Path) -> None:
     options = ["--seeds", 2, "--policies", "random", "el2n", "--workers", 0, "--retain", 0.25]
     printed = run(tmp_path, tree, "--backbone", "toy", "--output", "images.html", *options)

@@ -127,12 +127,14 @@ def test_labelling_continues_in_two_tabs_after_the_folder_was_moved(
         first.progress("30 of 200")
         curve = first.page.evaluate("() => fetch('/api/status').then((r) => r.json())")["curve"]
         assert curve[0][0] <= 20  # a fit of the former folder
-        for _ in range(15):
+        for _ in range(4):
             for each in (first, second):
                 path = each.label_next()
                 labels[path] = kind_of(path)
-                for tab in (first, second):  # a tab leaves an image that the other one labelled
+                for tab in (first, second):
                     tab.progress(f"{len(labels)} of 200")
+                    # A tab leaves an image that the other one labelled.
+                    tab.wait("p => document.querySelector('.path').textContent !== p", path)
         first.progress(f"{len(labels)} of 200")
         click(second, "Undo")
         first.progress(f"{len(labels) - 1} of 200")

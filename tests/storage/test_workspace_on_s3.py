@@ -74,7 +74,7 @@ def test_vectors_equal_those_of_folders(s3: S3Server, bucket: str, images: Path,
         pytest.param(Faults(lost=0.1), marks=pytest.mark.slow),
         pytest.param(Faults(late=0.3, seconds=0.3), marks=pytest.mark.slow),
         Faults(throttled=0.1, lost=0.1, late=0.1, seconds=0.2),
-        Faults("GET", throttled=0.1, late=0.1, seconds=0.1),
+        pytest.param(Faults("GET", throttled=0.1, late=0.1, seconds=0.1), marks=pytest.mark.slow),
     ],
     ids=["throttled", "answer lost", "late", "all", "reads"],
 )
