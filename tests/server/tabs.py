@@ -64,6 +64,7 @@ class Tab:
 
     def label_next(self, name: str | None = None) -> str:
         """Label the image in Single and return its path, when the next one is there."""
+        self.wait("() => !document.querySelector('.single').classList.contains('paused')")
         row = self.row()
         path = self.text(".about .path")
         self.give(name or kind_of(path))

@@ -140,6 +140,28 @@ def test_two_tabs_stay_consistent(lab: Lab, tab_on: Callable[..., Tab]) -> None:
     assert lab.labels() == {path: "red"}
 
 
+def test_a_key_for_an_image_labelled_in_another_tab_does_not_label_the_next_one(
+    lab: Lab, tab_on: Callable[..., Tab]
+) -> None:
+    one, two = tab_on(lab), tab_on(lab)
+    one.give("red")
+    two.wait("() => document.querySelectorAll('#classes button').length > 1")
+    two.press("ArrowRight")  # to an image that the first tab labels next
+    path = one.label_next("red")
+    two.wait(  # as soon as the image changes, the key of the class is pressed
+        """path => document.querySelector('.about .path').textContent !== path &&
+        !document.body.dispatchEvent(
+            new KeyboardEvent('keydown', { key: '1', bubbles: true, cancelable: true }))""",
+        path,
+    )
+    two.shows("#message", "The image before was labelled elsewhere. Press again for this one.")
+    two.wait("() => !document.querySelector('.single').classList.contains('paused')")
+    assert len(lab.labels()) == 2
+    two.label_next("red")
+    two.settled()
+    assert len(lab.labels()) == 3
+
+
 def test_a_grid_is_labelled_by_keyboard(lab: Lab, tab_on: Callable[..., Tab]) -> None:
     tab = tab_on(lab)
     tab.press("Shift+G")

@@ -8,6 +8,7 @@ import { classNames, status, validSuggestion } from "./status.js";
 const BATCH = 32;
 const FEW = 20;
 const AHEAD = 3;
+const PAUSE = 500;  // milliseconds in which a key may be meant for the image before
 
 export class Single {
   constructor() {
@@ -22,6 +23,7 @@ export class Single {
       make("div", { class: "about" }, this.answer, this.path));
     this.filling = null;
     this.ended = false;
+    this.paused = null;
   }
 
   arrow(key, title, run) {
@@ -65,9 +67,16 @@ export class Single {
     }
     const shown = this.items.slice(0, this.at + 1);
     this.items = [...shown, ...this.items.slice(this.at + 1).filter((item) => !item.state)];
-    if (this.item?.state && this.item.fresh) this.forward();
+    if (this.item?.state && this.item.fresh) { this.forward(); this.pause(); }
     this.renderLabel();
     this.fill();
+  }
+
+  // Take no act for a moment: the image changed without a key.
+  pause() {
+    clearTimeout(this.paused);
+    this.element.classList.add("paused");
+    this.paused = setTimeout(() => { this.element.classList.remove("paused"); this.paused = null; }, PAUSE);
   }
 
   // Request further images. With `replace`, they replace the images after the next one.
@@ -168,6 +177,7 @@ export class Single {
   submit(change) {
     const item = this.item;
     if (!item) { notify(this.stage.textContent); return; }
+    if (this.paused) { notify("The image before was labelled elsewhere. Press again for this one."); return; }
     item.fresh = false;
     change([item], () => this.forward()).then((response) => {
       if (response !== null) return;
