@@ -17,7 +17,7 @@ __all__ = ["Contraction", "contraction_of"]
 SAMPLE = 4096
 """Maximum rows from which directions are computed."""
 
-WIDTHS = (64, 128, 256)
+WIDTHS = (64, 128, 256, 512)
 """Numbers of directions that are considered."""
 
 BLOCK = 512
