@@ -67,16 +67,16 @@ export class Single {
     }
     const shown = this.items.slice(0, this.at + 1);
     this.items = [...shown, ...this.items.slice(this.at + 1).filter((item) => !item.state)];
-    if (this.item?.state && this.item.fresh) { this.forward(); this.pause(); }
+    if (this.item?.state && this.item.fresh) { this.forward(); this.setPaused(true); }
     this.renderLabel();
     this.fill();
   }
 
-  // Take no act for a moment: the image changed without a key.
-  pause() {
+  // Take no label for a moment, because the image changed without a key; a move ends the pause.
+  setPaused(on) {
     clearTimeout(this.paused);
-    this.element.classList.add("paused");
-    this.paused = setTimeout(() => { this.element.classList.remove("paused"); this.paused = null; }, PAUSE);
+    this.element.classList.toggle("paused", on);
+    this.paused = on ? setTimeout(() => this.setPaused(false), PAUSE) : null;
   }
 
   // Request further images. With `replace`, they replace the images after the next one.
@@ -106,6 +106,7 @@ export class Single {
   }
 
   forward() {
+    this.setPaused(false);
     if (this.at < this.items.length) this.at += 1;
     if (this.at > 200) { this.items.splice(0, 100); this.at -= 100; }
     this.render();
@@ -113,6 +114,7 @@ export class Single {
   }
 
   back() {
+    this.setPaused(false);
     if (this.at > 0) this.at -= 1;
     this.render();
   }
