@@ -115,13 +115,9 @@ def bare_model(count: int, precision: str, backbone: Backbone) -> float:
     return (time.perf_counter() - started) * count / (len(batches) * size)
 
 
-def speed(arguments: argparse.Namespace, temporary: Path) -> bool:
+def speed(arguments: argparse.Namespace, temporary: Path, folder: Path) -> bool:
     """Compare with the plain script and with the model alone; return whether it is fast enough."""
-    folder = temporary / "photos"
-    folder.mkdir()
-    origin = images_of(arguments.source, arguments.images, folder)
     count = len(list(folder.iterdir()))
-    print(f"{count} images from {origin}, {os.cpu_count()} cores")
     precisions = ("fp32", "auto")
     backbone = ep.get_backbone()
     seconds: dict[str, list[float]] = {"plain": []}
@@ -160,11 +156,8 @@ class Untrained(TimmBackbone):
         return self._create(pretrained=False)
 
 
-def large_network(arguments: argparse.Namespace, temporary: Path) -> None:
+def large_network(arguments: argparse.Namespace, temporary: Path, folder: Path) -> None:
     """Compare `embed` with the model alone for a network that takes most of the time."""
-    folder = temporary / "photos-of-the-large-network"
-    folder.mkdir()
-    images_of(arguments.source, arguments.images, folder)
     count = len(list(folder.iterdir()))
     backbone = Untrained(arguments.network)
     print(f"{arguments.network} with random weights:")
@@ -256,10 +249,15 @@ def main() -> None:
             large_photos(temporary)
         if arguments.only in (None, "archives"):
             archives(temporary, arguments.small_images)
+        if arguments.only in (None, "network", "speed"):
+            folder = temporary / "photos"
+            folder.mkdir()
+            origin = images_of(arguments.source, arguments.images, folder)
+            print(f"{len(list(folder.iterdir()))} images from {origin}, {os.cpu_count()} cores")
         if arguments.only in (None, "network"):
-            large_network(arguments, temporary)
+            large_network(arguments, temporary, folder)
         if arguments.only in (None, "speed"):
-            fast_enough = speed(arguments, temporary)
+            fast_enough = speed(arguments, temporary, folder)
     sys.exit(not fast_enough)
 
 

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -21,7 +20,6 @@ __all__ = [
     "limit_cpus",
     "map_blocks",
     "one_blas_thread",
-    "second_level_cache",
 ]
 
 T = TypeVar("T")
@@ -51,16 +49,6 @@ def available_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-@cache
-def second_level_cache() -> int:
-    """Return the bytes of the first processor's second-level cache; 2 MiB if they are unknown."""
-    for folder in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
-        with contextlib.suppress(OSError, ValueError):
-            if (folder / "level").read_text().strip() == "2":
-                return int((folder / "size").read_text().strip().removesuffix("K")) << 10
-    return 2 << 20
 
 
 def _libraries() -> ThreadpoolController:

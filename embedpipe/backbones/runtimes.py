@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import platform
 import sys
@@ -35,6 +36,7 @@ __all__ = [
     "padded",
     "resolve_precision",
     "resolve_runtime",
+    "second_level_cache",
     "streams_of",
     "uses_cuda",
 ]
@@ -93,6 +95,16 @@ def _gpu_has_bf16() -> bool:
     import torch
 
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+
+@functools.cache
+def second_level_cache() -> int:
+    """Return the bytes of the first processor's second-level cache; 2 MiB if they are unknown."""
+    for folder in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        with contextlib.suppress(OSError, ValueError):
+            if (folder / "level").read_text().strip() == "2":
+                return int((folder / "size").read_text().strip().removesuffix("K")) << 10
+    return 2 << 20
 
 
 def open_encoder(

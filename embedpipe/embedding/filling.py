@@ -21,11 +21,11 @@ from .._pixels import (
     content_id_of,
     is_same_by_older_rule,
 )
-from .._threads import available_cpus, second_level_cache
+from .._threads import available_cpus
 from .._versions import versions
 from .._workspace import Workspace
 from ..backbones import Decoded, DecodeError, Preprocess, decode_each, decode_image
-from ..backbones.runtimes import uses_cuda
+from ..backbones.runtimes import second_level_cache, uses_cuda
 from ..cache import CONTENT_ID, Failure, Row, Store
 from ..datasets import Source
 from ..datasets.source import read_failure

@@ -8,7 +8,7 @@ import { classNames, status, validSuggestion } from "./status.js";
 const BATCH = 32;
 const FEW = 20;
 const AHEAD = 3;
-const PAUSE = 500;  // milliseconds in which a key may be meant for the image before
+const PAUSE = 500;  // milliseconds in which a key may be for the image before
 
 export class Single {
   constructor() {
